@@ -1,0 +1,220 @@
+# libgmpthread: POSIX threads as goroutines.  `make help` lists the targets.
+
+VERSION := 0.1
+ARCH ?= $(shell uname -m)
+PREFIX ?= /usr/local
+BUILD ?= release
+# The top of everything that is built.
+B ?= build
+# Rounds of every guest in `make soak`.
+REPEAT ?= 50
+
+# V=1 shows the commands.
+Q := $(if $(V),,@)
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PKG_CONFIG ?= pkg-config
+# The distribution's, not one that a user's PATH puts before it.
+PYTHON := /usr/bin/python3
+
+BUILDS := release debug asan ubsan cov
+ifeq ($(filter $(BUILDS),$(BUILD)),)
+$(error BUILD=$(BUILD): not one of $(BUILDS))
+endif
+ifeq ($(wildcard arch/$(ARCH)),)
+$(error no port for ARCH=$(ARCH): there are $(notdir $(patsubst %/,%,$(wildcard arch/*/))))
+endif
+
+OUT := $(B)$(if $(filter-out release,$(BUILD)),/$(BUILD))
+OBJ := $(B)/obj/$(BUILD)
+LIB := $(OUT)/libgmpthread.so
+GMPRUN := $(OUT)/gmprun
+
+# --- flags ------------------------------------------------------------------
+# CPPFLAGS, CFLAGS and LDFLAGS are the user's: they come last and stay as given.
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wundef -Wvla \
+	-Wformat=2 $(WERROR)
+
+CFLAGS_release := -O2 -g
+CFLAGS_debug := -Og -g3
+CFLAGS_asan := -O1 -g -fsanitize=address
+LDFLAGS_asan := -fsanitize=address
+# Traps need no runtime library, which a preloaded one could not bring along.
+CFLAGS_ubsan := -O1 -g -fsanitize=undefined -fsanitize-undefined-trap-on-error
+CFLAGS_cov := -O1 -g --coverage -fprofile-update=atomic
+LDFLAGS_cov := --coverage
+
+# Fortified headers define inline functions of the names that the shim defines.
+CPP_ALL = -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -U_FORTIFY_SOURCE \
+	$(CPPFLAGS)
+C_ALL = -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
+	-fasynchronous-unwind-tables -fno-omit-frame-pointer -fno-plt \
+	$(CFLAGS_$(BUILD)) $(CFLAGS)
+LD_ALL = -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,--as-needed \
+	$(LDFLAGS_$(BUILD)) $(LDFLAGS)
+# clang's sanitizer is in the program, not in a library that can be named.
+LD_LIB = -shared -Wl,-soname,libgmpthread.so -Wl,--exclude-libs,ALL \
+	$(if $(filter asan,$(BUILD)),,-Wl,-z,defs)
+# Both are part of libc since glibc 2.34.
+LIBS := -ldl -lpthread
+
+# --- sources ----------------------------------------------------------------
+
+objects = $(addprefix $(OBJ)/,$(addsuffix .o,$(basename $(wildcard $(1)))))
+
+CORE_OBJ := $(call objects,core/*.c arch/$(ARCH)/*.[cS])
+LIB_OBJ := $(CORE_OBJ) $(call objects,shim/*.c)
+GMPRUN_OBJ := $(call objects,tools/gmprun/*.c)
+UNIT_SRC := $(wildcard tests/core/test_*.c tests/arch/test_*.c)
+UNIT := $(UNIT_SRC:%.c=$(OUT)/%)
+
+# --- build ------------------------------------------------------------------
+
+.DELETE_ON_ERROR:
+.PHONY: all unit check demo bench soak coverage lint format install uninstall \
+	deps clean help FORCE
+
+all: $(LIB) $(GMPRUN) ## the library and gmprun (the default)
+
+$(LIB): $(LIB_OBJ)
+	@echo '  LD  $@'
+	$(Q)$(CC) $(LD_LIB) -o $@ $^ $(LD_ALL) $(LIBS)
+
+$(GMPRUN): $(GMPRUN_OBJ)
+	@echo '  LD  $@'
+	$(Q)$(CC) -o $@ $^ $(LD_ALL)
+
+# The profile that a former object wrote would not fit the new one.
+$(OBJ)/%.o: %.c $(OBJ)/flags
+	@mkdir -p $(@D) && rm -f $(@:.o=.gcda)
+	@echo '  CC  $<'
+	$(Q)$(CC) $(CPP_ALL) $(C_ALL) -MMD -MP -c -o $@ $<
+
+$(OBJ)/%.o: %.S $(OBJ)/flags
+	@mkdir -p $(@D)
+	@echo '  CC  $<'
+	$(Q)$(CC) $(CPP_ALL) $(C_ALL) -MMD -MP -c -o $@ $<
+
+# Another compiler or other flags: everything is built again.
+FLAGS = $(CC) $(CPP_ALL) $(C_ALL) $(LD_ALL)
+$(OBJ)/flags: FORCE
+	@mkdir -p $(@D) $(OUT)
+	@printf '%s\n' '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || \
+	    printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@
+
+# The tests of core/ and arch/, without the shim: Criterion uses threads, and
+# must not run on the code under test.  libunwind is linked statically because
+# its shared library would replace libgcc's _Unwind_* functions; Debian's
+# archives of it are not position independent, hence -no-pie.
+UNIT_LIBS = $(shell $(PKG_CONFIG) --cflags --libs criterion) \
+	-l:libunwind.a -l:liblzma.a $(LIBS)
+
+unit: $(UNIT)
+
+$(OUT)/tests/%: tests/%.c $(CORE_OBJ) $(OBJ)/flags
+	@mkdir -p $(@D)
+	@echo '  CC  $<'
+	$(Q)$(CC) $(CPP_ALL) $(C_ALL) -Wno-missing-prototypes -MMD -MP -MF $@.d \
+	    -no-pie -o $@ $< $(CORE_OBJ) $(LD_ALL) $(UNIT_LIBS)
+
+-include $(LIB_OBJ:.o=.d) $(GMPRUN_OBJ:.o=.d) $(UNIT:=.d)
+
+# --- check ------------------------------------------------------------------
+
+# The address sanitizer loads only into programs built for it.  Profiles cannot
+# be written by the users that tests/tools runs gmprun as; libgcov complains.
+GUEST := 'tests/guest/run --lib $(LIB)'
+PARTS_release := tests/tools/run $(GUEST) tests/compat/run
+PARTS_debug := tests/tools/run $(GUEST)
+PARTS_ubsan := $(PARTS_debug)
+PARTS_cov := $(GUEST)
+PARTS := $(UNIT) $(PARTS_$(BUILD))
+# For tests/tools, which test what was built here.
+export GMP_OUT := $(OUT)
+
+check: ## everything that is tested; ends with "N passed, N failed"
+	@tools/deps $(PACKAGES) && $(MAKE) --no-print-directory all unit || \
+	    { echo '0 passed, 1 failed'; exit 1; }
+	@tests/lib/check $(PARTS)
+
+demo: ## a program on 2,000 threads, natively and under the preload
+	@tools/deps $(DEMO_PACKAGES)
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/demo.py
+
+bench: all ## how fast, natively and under the preload (some minutes)
+	$(PYTHON) tests/bench/run
+
+soak: all ## every guest REPEAT times over (50)
+	tests/guest/run --lib $(LIB) --repeat $(REPEAT)
+
+coverage: ## lines of core, shim and arch that the tests reach
+	@find $(B)/obj/cov -name '*.gcda' -delete 2>/dev/null || true
+	$(MAKE) --no-print-directory BUILD=cov CC=gcc check
+	@echo && find $(B)/obj/cov -name '*.gcda' | sort | xargs gcov -nr | \
+	    awk -F"[:%']" '/^File/ { f = $$2 } \
+	    /^Lines executed/ && f ~ /^(core|shim|arch)/ && !(f in seen) { \
+	        seen[f]; printf "%6.1f%%  %s\n", $$2, f }'
+
+# --- lint -------------------------------------------------------------------
+
+C_FILES = $(wildcard core/*.c shim/*.c arch/$(ARCH)/*.c tools/*/*.c)
+# Assembly in a header is not for clang-format.
+FORMAT_FILES = $(filter-out %/asm.h,$(shell find core shim arch tools tests \
+	-name '*.[ch]'))
+
+LINT_gcc := -Werror -Wduplicated-cond -Wlogical-op -Wjump-misses-init \
+	-Wnull-dereference
+LINT_clang := -Werror -Watomic-implicit-seq-cst -Wthread-safety \
+	-Wnull-dereference
+
+lint: ## layers, exported symbols, both compilers, static analysis, layout
+	tools/lint/layers
+	$(MAKE) --no-print-directory B=$(B)/lint/gcc CC=gcc WERROR='$(LINT_gcc)'
+	$(MAKE) --no-print-directory B=$(B)/lint/clang CC=clang \
+	    WERROR='$(LINT_clang)'
+	tools/lint/exports $(B)/lint/gcc/libgmpthread.so
+	tools/lint/exports $(B)/lint/clang/libgmpthread.so
+	cppcheck -q --enable=warning,performance,portability --inline-suppr \
+	    --error-exitcode=1 --std=c11 --library=posix,gnu -D__$(ARCH)__ \
+	    $(CPP_ALL) $(C_FILES)
+	@status=0; for f in $(C_FILES); do echo "  TIDY  $$f"; \
+	    clang-tidy --quiet $$f -- -std=gnu11 $(CPP_ALL) || status=1; \
+	done; exit $$status
+	clang-format --dry-run -Werror $(FORMAT_FILES)
+
+format: ## lays the sources out as .clang-format says
+	clang-format -i $(FORMAT_FILES)
+
+# --- install ----------------------------------------------------------------
+
+install: all ## into $(DESTDIR)$(PREFIX)
+	install -D -m 755 $(LIB) $(DESTDIR)$(PREFIX)/lib/libgmpthread.so
+	install -D -m 755 $(GMPRUN) $(DESTDIR)$(PREFIX)/bin/gmprun
+
+uninstall: ## removes what install wrote
+	rm -f $(DESTDIR)$(PREFIX)/lib/libgmpthread.so
+	rm -f $(DESTDIR)$(PREFIX)/bin/gmprun
+
+clean: ## removes everything that was built
+	rm -rf $(B)
+
+# --- packages ---------------------------------------------------------------
+
+# The last ones are the programs of the matrix.
+DEMO_PACKAGES := gcc libc6-dev make python3
+PACKAGES = $(DEMO_PACKAGES) pkg-config libunwind-dev liblzma-dev \
+	libcriterion-dev gdb \
+	$(shell sed 's/\#.*//' tests/compat/packages 2>/dev/null)
+
+deps: ## installs the Debian or Ubuntu packages that are missing
+	@tools/deps $(PACKAGES)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+	@echo; echo '  BUILD=release|debug|asan|ubsan|cov  (now $(BUILD), in $(OUT)/)'
+	@echo '  CC=gcc|clang  PREFIX=/usr/local  DESTDIR=  CFLAGS=  LDFLAGS='

@@ -1,0 +1,24 @@
+/*
+ * The contract that a port fills.  A port is a directory arch/ARCH with
+ *
+ *	gobuf.h	struct gobuf and the offsets that the assembly uses
+ *	asm.h	FUNC and END
+ *	gogo.S	the routines declared below
+ *	cpu.h	procyield(), threadpointer(), setthreadpointer()
+ *	tcb.h	the thread control block of this port's TLS variant
+ *
+ * Nothing outside arch/ may know a register, an instruction, or where a TCB
+ * keeps its self pointer.
+ */
+#ifndef ARCH_ARCH_H
+#define ARCH_ARCH_H
+
+#if defined(__x86_64__)
+#include "arch/x86_64/cpu.h"
+#include "arch/x86_64/gobuf.h"
+#include "arch/x86_64/tcb.h"
+#else
+#error "no port for this architecture: see arch/arch.h"
+#endif
+
+#endif

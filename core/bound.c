@@ -1,0 +1,251 @@
+/*
+ * Bound Gs: those that have a kernel thread to themselves.  They hold no P, the
+ * kernel schedules them, and they wait on a futex of their own (parkdirect).
+ *
+ * Three kinds.  Born bound: GMP_MODE=bound, PTHREAD_SCOPE_SYSTEM; a thread of
+ * libc's whose start we wrap.  Foreign: a thread that libc or the program's own
+ * runtime made, adopted on its first call that needs a G.  Wired: an ordinary G
+ * that asked for something that only a kernel thread has (lockosthread), and
+ * that keeps the M it was on.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/runtime.h"
+
+static struct mutex freelock;
+static struct g *freegs;	/* ended adopted Gs, each with its M; freelock */
+static pthread_key_t endkey;	/* libc's own: tells when a foreign thread ends */
+static bool haveendkey;
+
+/* A G with an M for a kernel thread's own TCB and stack. */
+static struct g *
+allocadopted(void)
+{
+	struct g *gp;
+	struct m *mp;
+
+	lock(&freelock);
+	gp = freegs;
+	if (gp != NULL)
+		freegs = gp->schedlink;
+	unlock(&freelock);
+	if (gp != NULL) {
+		memset(&gp->thread, 0, sizeof(gp->thread));
+		gp->interrupted = 0;
+		return gp;
+	}
+	gp = persistentalloc(sizeof(*gp));
+	mp = persistentalloc(sizeof(*mp));
+	if (gp == NULL || mp == NULL)
+		return NULL;
+	gp->adopted = true;
+	gp->bound = true;
+	gp->head.direct = 1;
+	gp->stackclass = NOCLASS;
+	gp->head.tid = -1;
+	mp->nop = NOP;
+	mp->g0 = gp;
+	gp->m = mp;
+	allgadd(gp);
+	return gp;
+}
+
+/* The calling kernel thread is gp from now on. */
+static void
+become(struct g *gp)
+{
+	struct m *mp = gp->m;
+
+	tcbtidoffinit();
+	gp->tcb = threadpointer();
+	gp->sched.tp = (uintptr_t)gp->tcb;
+	mp->tid = ostid();
+	mp->curg = gp;
+	mp->sigmask = osgetsigmask();
+	gp->head.tid = tlstid(gp->tcb);
+	gp->thread.sigmask = mp->sigmask;
+	gp->status = Grunning;
+	tls_g = gp;
+}
+
+static void
+putadopted(struct g *gp)
+{
+	gp->status = Gdead;
+	gp->m->curg = NULL;
+	lock(&freelock);
+	gp->schedlink = freegs;
+	freegs = gp;
+	unlock(&freelock);
+}
+
+/* The foreign thread ends: libc runs the destructor of endkey. */
+static void
+releaseforeign(void *arg)
+{
+	struct g *gp = arg;
+
+	tls_g = NULL;
+	xadd_rlx(&sched.nbound, -1);
+	putadopted(gp);
+}
+
+struct g *
+needg(void)
+{
+	struct g *gp = getg();
+
+	if (likely(gp != NULL))
+		return gp;
+	gp = allocadopted();
+	if (gp == NULL)
+		throw("needg: out of memory");
+	become(gp);
+	gp->foreign = true;
+	gp->goid = newgoid(NULL);
+	xadd_rlx(&sched.nbound, 1);
+	if (haveendkey)
+		oskeyset(endkey, gp);
+	return gp;
+}
+
+/* Before the first foreign thread can be there. */
+void
+boundinit(void)
+{
+	haveendkey = oskeycreate(&endkey, releaseforeign);
+}
+
+/* --- born bound ------------------------------------------------------------------ */
+
+static void *
+boundstart(void *arg)
+{
+	struct g *gp = arg;
+
+	become(gp);
+	gp->entry(gp->entryarg);
+	return NULL;
+}
+
+int
+newbound(const struct newprocargs *a, struct g **out)
+{
+	struct g *gp = allocadopted();
+
+	if (gp == NULL)
+		return -EAGAIN;
+	gp->entry = a->fn;
+	gp->entryarg = a->arg;
+	gp->attr = a->attr;
+	gp->foreign = false;
+	gp->goid = newgoid(NULL);
+	*out = gp;
+	return 0;
+}
+
+/*
+ * libc's thread is joinable whatever the program wants, so that its TCB, which
+ * is the thread's name, stays until our side has seen the end of it.
+ */
+int
+startbound(struct g *gp, uintptr_t *thread)
+{
+	pthread_attr_t attr;
+	int err;
+
+	if (gp->attr != NULL)
+		memcpy(&attr, gp->attr, sizeof(attr));
+	else
+		pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_JOINABLE);
+	xadd_rlx(&sched.nbound, 1);
+	store_rlx(&gp->m->started, 0);
+	err = newosproc(&gp->m->thread, &attr, boundstart, gp);
+	if (gp->attr == NULL)
+		pthread_attr_destroy(&attr);
+	if (err != 0) {
+		xadd_rlx(&sched.nbound, -1);
+		xadd_rlx(&sched.ngsys, -1);
+		putadopted(gp);
+		return err;
+	}
+	/* Its creator may ask for it before it has run. */
+	*thread = (uintptr_t)gp->m->thread;
+	*(struct g **)(*thread + (uintptr_t)((char *)&tls_g -
+	    (char *)threadpointer())) = gp;
+	store_rel(&gp->m->started, 1);
+	return 0;
+}
+
+/*
+ * The end of a thread that was born bound: its joiner waits for the kernel
+ * thread; a detached one comes here itself.
+ */
+void
+freebound(struct g *gp)
+{
+	/* startbound() may still be writing to its TLS. */
+	while (load_acq(&gp->m->started) == 0)
+		osyield();
+	if (gp->m->thread == (pthread_t)threadpointer())
+		osdetach(gp->m->thread);
+	else
+		osjoin(gp->m->thread);
+	xadd_rlx(&sched.nbound, -1);
+	putadopted(gp);
+}
+
+/* --- wired ------------------------------------------------------------------------ */
+
+void
+lockosthread(void)
+{
+	struct g *gp = needg();
+	struct m *mp;
+	struct p *pp;
+
+	if (gp->bound)
+		return;
+	if (gp->head.direct) {
+		/* Inside a bracketed call: it has no P to give away. */
+		gp->bound = true;
+		gp->head.direct++;
+		xadd_rlx(&sched.nbound, 1);
+		return;
+	}
+	mp = acquirem();
+	gp->bound = true;
+	gp->head.direct++;
+	xadd_rlx(&sched.nbound, 1);
+	pp = releasep(mp);
+	mp->oldp = pp;
+	releasem(mp);
+	handoffp(pp);
+}
+
+/* The wired G ends; its M goes back to the others. */
+void
+unlockosthread(struct g *gp)
+{
+	gp->bound = false;
+	gp->head.direct--;
+	xadd_rlx(&sched.nbound, -1);
+}
+
+/* The child of fork: foreign threads are gone, endkey is libc's and stays. */
+void
+boundforkchild(void)
+{
+	freelock.key = 0;
+	freegs = NULL;
+}
+
+int
+gkerneltid(struct g *gp)
+{
+	struct m *mp = load_acq(&gp->m);
+
+	return mp != NULL && load_rlx(&mp->curg) == gp ? mp->tid : 0;
+}

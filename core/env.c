@@ -1,0 +1,117 @@
+/* GMPPROCS, GMP_MODE and GMPDEBUG, read once before the first thread. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/runtime.h"
+
+struct debugvars debug;
+int envprocs;
+enum gmpmode envmode = MODE_MN;
+
+/* A whole decimal number from 0 to max, or -1. */
+static int64_t
+number(const char *s, size_t n, int64_t max)
+{
+	int64_t v = 0;
+	size_t i;
+
+	if (n == 0)
+		return -1;
+	for (i = 0; i < n; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return -1;
+		v = v * 10 + (s[i] - '0');
+		if (v > max)
+			return -1;
+	}
+	return v;
+}
+
+#define DEBUGKEYS                                                              \
+	"allowed is a comma-separated list of checkdead=0|1, "                 \
+	"randomize=SEED, stats=PREFIX; ignored"
+
+/* One key=value of GMPDEBUG; false when it is none of ours. */
+static bool
+debugkey(const char *key, size_t nkey, const char *val, size_t nval)
+{
+	int64_t v;
+	char *copy;
+
+	if (nkey == 9 && memcmp(key, "checkdead", 9) == 0) {
+		v = number(val, nval, 1);
+		if (v < 0)
+			return false;
+		debug.checkdead = v != 0;
+		return true;
+	}
+	if (nkey == 9 && memcmp(key, "randomize", 9) == 0) {
+		v = number(val, nval, INT64_MAX / 10 - 1);
+		if (v <= 0)
+			return false;
+		debug.randomize = (uint64_t)v;
+		return true;
+	}
+	if (nkey == 5 && memcmp(key, "stats", 5) == 0 && nval > 0) {
+		copy = persistentalloc(nval + 1);
+		if (copy == NULL)
+			return false;
+		memcpy(copy, val, nval);
+		debug.stats = copy;
+		return true;
+	}
+	return false;
+}
+
+static void
+parsedebug(const char *s)
+{
+	const char *p, *end, *eq;
+	bool bad = false;
+
+	for (p = s; *p != 0; p = *end != 0 ? end + 1 : end) {
+		end = strchrnul(p, ',');
+		eq = memchr(p, '=', (size_t)(end - p));
+		if (eq == NULL ||
+		    !debugkey(p, (size_t)(eq - p), eq + 1, (size_t)(end - eq - 1)))
+			bad = true;
+	}
+	if (bad)
+		badsetting("GMPDEBUG", s, DEBUGKEYS);
+}
+
+/* Says what is wrong in one line for each variable, and keeps the default. */
+void
+parsedebugvars(void)
+{
+	static bool done;
+	const char *s;
+	int64_t v;
+
+	if (done)
+		return;		/* the child of a fork */
+	done = true;
+	s = getenv("GMPPROCS");
+	if (s != NULL) {
+		v = number(s, strlen(s), MAXPROCS);
+		if (v > 0)
+			envprocs = (int)v;
+		else
+			badsetting("GMPPROCS", s,
+			    "allowed is a number from 1 to 4096; "
+			    "using the number of CPUs");
+	}
+	s = getenv("GMP_MODE");
+	if (s != NULL) {
+		if (strcmp(s, "off") == 0)
+			envmode = MODE_OFF;
+		else if (strcmp(s, "bound") == 0)
+			envmode = MODE_BOUND;
+		else if (strcmp(s, "mn") != 0)
+			badsetting("GMP_MODE", s,
+			    "allowed are off, bound and mn; using mn");
+	}
+	s = getenv("GMPDEBUG");
+	if (s != NULL)
+		parsedebug(s);
+}

@@ -1,0 +1,299 @@
+/*
+ * What the shim may call.  Everything else in core/ is private to it.
+ *
+ * Return convention: 0 or a positive result for success, -errno for failure.
+ * No function here touches errno.
+ */
+#ifndef CORE_GMP_H
+#define CORE_GMP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "arch/arch.h"
+
+struct g;
+
+/*
+ * The G of the calling thread, or NULL on a thread that the runtime has never
+ * seen (before the first pthread_create, or a thread that libc started by
+ * itself).  The variable lives in each G's own static TLS and keeps its value
+ * for the life of the G, so the compiler may cache it as it likes.
+ */
+extern __thread struct g *tls_g __attribute__((tls_model("initial-exec")));
+
+static inline struct g *
+getg(void)
+{
+	return tls_g;
+}
+
+/* The head of every struct g: what the shim's fast paths read inline. */
+struct ghead {
+	uint32_t direct;	/* not zero: never announce calls (see ong) */
+	int32_t tid;		/* gtid() */
+};
+
+/* --- modes and start ---------------------------------------------------- */
+
+enum gmpmode {
+	MODE_OFF,	/* plain NPTL: the program's calls go to libc */
+	MODE_BOUND,	/* every G is a kernel thread of its own */
+	MODE_MN,	/* the scheduler */
+};
+
+/*
+ * Starts the runtime on the first call (self-test, M0, Ps, sysmon) and makes
+ * the calling thread its first G.  Returns the mode in force: MODE_OFF when it
+ * was asked for, or when the self-test failed, which has been said on stderr.
+ */
+enum gmpmode schedinit(void);
+
+/*
+ * True when the calling thread is a G that shares its M with others, that is,
+ * when a call that may block has to be announced.  False on a bound G, on a
+ * foreign thread, in a child between vfork and exec: there the plain libc call
+ * is right.  One load and one branch in a process that has made no thread.
+ */
+static inline bool
+ong(void)
+{
+	struct g *gp = getg();
+
+	return gp != NULL && ((struct ghead *)gp)->direct == 0;
+}
+
+/*
+ * The calling thread's G.  A foreign thread is adopted: it gets a bound G that
+ * is released when the thread ends.  Never NULL.
+ */
+struct g *needg(void);
+
+/* --- blocking in the kernel --------------------------------------------- */
+
+/*
+ * Bracket a libc call that may block.  Between the two the G is Gsyscall and
+ * its P may be retaken by sysmon; nothing of this header may be called.
+ * Only when ong().  exitsyscall() may move the G to another M.
+ */
+void entersyscall(void);
+void exitsyscall(void);
+
+/* As entersyscall(), for a call that is known to sleep: hands the P off now. */
+void entersyscallblock(void);
+
+/*
+ * The same around a whole function of libc that may call back into the hooks
+ * (NSS modules, malloc replacements): until exitsyscallfn() they see ong() false,
+ * go straight to libc, and waiting stops the M.  Nests.
+ */
+void entersyscallfn(void);
+void exitsyscallfn(void);
+
+/* --- waiting in user space ---------------------------------------------- */
+
+/* Why a G is parked; the texts are in core/panic.c. */
+enum waitreason {
+	WAITNONE,
+	WAITMUTEX,
+	WAITCOND,
+	WAITRWLOCK,
+	WAITSEM,
+	WAITBARRIER,
+	WAITSPIN,
+	WAITONCE,
+	WAITJOIN,
+	WAITSLEEP,
+	WAITFUTEX,
+	WAITSIGNAL,
+	WAITREASONS,
+};
+
+#define NODEADLINE INT64_MAX		/* wait for ever */
+#define BITSET_ANY UINT32_MAX
+
+enum { CLOCKID_REAL = 0, CLOCKID_MONO = 1 };	/* values of clockid_t */
+
+/*
+ * Waits on addr while *addr == val, with futex(2)'s FUTEX_WAIT_BITSET
+ * semantics, on any thread (it adopts a foreign one).  deadline is absolute,
+ * in nanoseconds of CLOCK_REALTIME or CLOCK_MONOTONIC, or NODEADLINE.
+ * Returns 0 when woken by unpark() (never spuriously), -EAGAIN when the value
+ * differs at entry, -ETIMEDOUT (never early), or -EINTR when gointerrupt()
+ * picked this G.
+ * Private memory only: the key is the virtual address.
+ */
+int park(const void *addr, uint32_t val, uint32_t bitset, int clock,
+    int64_t deadline, enum waitreason why);
+
+/* Sleeps until the deadline on a clock as in park().  0, or -EINTR. */
+int parksleep(int clock, int64_t deadline);
+
+/*
+ * Wakes at most n Gs that wait on addr with a bitset that meets ours, oldest
+ * first.  Returns how many.
+ */
+int unpark(const void *addr, int n, uint32_t bitset);
+
+/*
+ * FUTEX_CMP_REQUEUE: when cmp is not NULL and *addr != *cmp, -EAGAIN.
+ * Else wakes at most nwake waiters of addr and moves at most nmove others to
+ * addr2.  Returns woken + moved; the number woken alone in *woken if not NULL.
+ */
+int unparkrequeue(const void *addr, int nwake, const void *addr2, int nmove,
+    const uint32_t *cmp, int *woken);
+
+/*
+ * Makes the park() in which gp waits, if any, return -EINTR; if gp is not
+ * parked, its next park() does so at once.  Used for signals and cancellation.
+ */
+void gointerrupt(struct g *gp);
+
+/* Sets the calling G's signal mask; the G is no kernel thread of its own. */
+void gsetsigmask(uint64_t mask);
+
+/* --- running ------------------------------------------------------------ */
+
+/* Lets other Gs run first; sched_yield for a bound G. */
+void gosched(void);
+
+/*
+ * One round of active waiting, for spin loops of the shim.  iter counts from
+ * 0.  Returns false when spinning any longer makes no sense (as Go's
+ * sync_runtime_canSpin): the caller then parks.
+ */
+bool canspin(int iter);
+
+/* CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds. */
+int64_t nanotime(void);
+int64_t walltime(void);
+
+/* --- threads ------------------------------------------------------------ */
+
+/* What newproc() needs to know. */
+struct newprocargs {
+	void (*fn)(void *);	/* the G's entry; returning from it is goexit */
+	void *arg;
+	size_t stacksize;	/* bytes that the frames may use */
+	size_t guardsize;	/* bytes */
+	void *stackaddr;	/* lowest address of the user's own stack, or NULL */
+	bool bound;		/* a kernel thread of its own */
+	const void *attr;	/* the pthread_attr_t, for bound threads; may be NULL */
+};
+
+/*
+ * Makes a G that will run fn(arg), with the caller's floating-point control
+ * words and a zeroed struct gthread, for the caller to fill before it calls
+ * newprocready().  -EAGAIN when a limit is hit.
+ */
+int newproc(const struct newprocargs *args, struct g **gp);
+
+/*
+ * Lets it run, and stores its pthread_t.  Only a bound G can fail here, with the positive error of
+ * pthread_create(); it is given back then.
+ */
+int newprocready(struct g *gp, uintptr_t *thread);
+
+/*
+ * The G behind a pthread_t, which is the address of a TCB; NULL for a thread of
+ * libc's that is not adopted.
+ */
+struct g *gofthread(uintptr_t thread);
+uintptr_t threadofg(struct g *gp);
+/* The G with that gtid(), or NULL. */
+struct g *gwithtid(int tid);
+
+/* The stable id of a G: what gettid() says, and the owner of its mutexes. */
+int gtid(struct g *gp);
+/*
+ * The id that glibc's own recursive locks use for the calling thread, whoever
+ * it is, without adopting it: the tid of its TCB.
+ */
+extern size_t tcbtidoff;
+size_t tcbtidoffinit(void);
+
+static inline int
+selftid(void)
+{
+	size_t off = tcbtidoff;
+
+	if (__builtin_expect(off == 0, 0))
+		off = tcbtidoffinit();
+	return *(int *)((char *)threadpointer() + off);
+}
+
+/* A kernel thread of its own that libc made for it: born bound, or foreign. */
+bool giskthread(struct g *gp);
+/* Made by libc or the program behind our back. */
+bool gisforeign(struct g *gp);
+/* Lowest and highest address of the frames of a G that is no kernel thread. */
+void gstack(struct g *gp, uintptr_t *lo, uintptr_t *hi);
+
+/* The mode in force; MODE_OFF before schedinit(). */
+enum gmpmode schedmode(void);
+
+/*
+ * Called on a G whose park() was interrupted, before park() returns -EINTR:
+ * the shim delivers signals there.
+ */
+extern void (*interrupthook)(struct g *gp);
+
+/* Per-thread values of the shim that core keeps in struct g. */
+struct gthread {
+	uint32_t state;		/* atomic; see shim/thread.c */
+	struct g *joiner;	/* atomic */
+	void *result;
+	void *(*fn)(void *);	/* the program's start routine, or */
+	int (*c11fn)(void *);	/* C11's */
+	void *arg;
+	bool sched;		/* wired for its CPUs or priority: shim/sched.c */
+	bool vforked;		/* between vfork and the child's exec */
+	char name[16];
+	size_t guardsize;	/* what the attributes said */
+	size_t stacksize;
+	void *stacklo;		/* the user's own stack, or NULL */
+	int policy;
+	int priority;
+	uint64_t sigmask;	/* blocked signals, bit sig - 1 */
+	uint64_t sigpending;	/* atomic; pthread_kill()ed while parked */
+	void *robust;		/* first robust mutex held: shim/mutex.c */
+};
+struct gthread *gthreadof(struct g *gp);
+
+/*
+ * Ends the calling G.  With free it is reused at once, else its joiner calls
+ * gfree().  For an adopted G it returns, so that the kernel thread can end in
+ * libc.
+ */
+void goexit1(bool free);
+
+/* Gives back a G that has ended, or is just about to. */
+void gfree(struct g *gp);
+
+/* Number of Ps wanted; procresize() at the next quiet moment.  n >= 1. */
+int setmaxprocs(int n);
+int getmaxprocs(void);
+int defaultmaxprocs(void);	/* GMPPROCS, else the CPUs that we may use */
+
+/* Wires the calling G to its M for good: it needs the kernel thread's identity. */
+void lockosthread(void);
+/* The kernel's id of the thread that G runs on now, or 0 when on none. */
+int gkerneltid(struct g *gp);
+
+/* --- fork --------------------------------------------------------------- */
+
+/*
+ * Around fork(): takes every lock of the runtime; in the parent gives them
+ * back; in the child leaves one G, the caller, and an inert runtime.
+ */
+void forkprepare(void);
+void forkparent(void);
+void forkchild(void);
+
+/* --- panic -------------------------------------------------------------- */
+
+/* A broken invariant of ours: says so with the scheduler's state, aborts. */
+_Noreturn void throw(const char *msg);
+
+#endif

@@ -1,0 +1,224 @@
+/* The start of the runtime, and its new start in the child of a fork. */
+#include <string.h>
+
+#include "core/runtime.h"
+
+#define G0STACK (256 * 1024)
+#define MAXMS 10000		/* Go's limit too */
+
+static struct mutex initlock;
+
+/*
+ * The calling thread becomes the first G of M0.  Its TCB belongs to the G and
+ * moves with it, so M0 gets a scheduler stack and a TCB of its own, and the
+ * kernel forgets the TCB's restartable-sequences area.
+ */
+static const char *
+adoptmain(void)
+{
+	struct g *gp = getg(), *g0;
+	struct m *mp = persistentalloc(sizeof(*mp));
+
+	if (gp == NULL) {
+		gp = persistentalloc(sizeof(*gp));
+		if (gp != NULL) {
+			gp->adopted = true;
+			gp->stackclass = NOCLASS;
+			gp->head.tid = tlstid(threadpointer());
+			allgadd(gp);
+		}
+	} else {
+		/* It waited for a foreign thread before: it was direct. */
+		gp->foreign = false;
+		xadd_rlx(&sched.nbound, -1);
+	}
+	g0 = malg(PAGESIZE, stackclassof(G0STACK));
+	if (mp == NULL || gp == NULL || g0 == NULL || !tlsalloc(g0))
+		return "no memory for the first thread";
+	g0->head.direct = 1;
+	g0->sched.sp = (g0->stack.hi - 64) & ~15ul;
+	mcommoninit(mp, g0);
+	mp->tid = ostid();
+	mp->sigmask = osgetsigmask();
+	mp->curg = gp;
+	sched.mcount = 1;
+	gp->bound = false;
+	gp->head.direct = 0;
+	gp->m = mp;
+	gp->tcb = threadpointer();
+	gp->sched.tp = (uintptr_t)gp->tcb;
+	gp->goid = newgoid(NULL);
+	gp->thread.sigmask = mp->sigmask;
+	gp->status = Grunning;
+	mp->locks = 1;
+	lock(&sched.lock);
+	acquirep(mp, pidleget());
+	unlock(&sched.lock);
+	mp->locks = 0;
+	osrseqoff(tlsrseq(gp->tcb));
+	newgcount();
+	tls_g = gp;
+	return NULL;
+}
+
+static enum gmpmode
+fallback(const char *why)
+{
+	badsetting("GMP_MODE", envmode == MODE_BOUND ? "bound" : "mn", why);
+	return MODE_OFF;
+}
+
+static enum gmpmode
+start(void)
+{
+	const char *err;
+
+	parsedebugvars();
+	if (envmode == MODE_OFF)
+		return MODE_OFF;
+	err = tlsinit();
+	if (err != NULL)
+		return fallback(err);
+	cpuinit();
+	asyncfenceinit();
+	if (sched.maxmcount == 0)
+		boundinit();
+	sched.maxmcount = MAXMS;
+	sched.starttime = nanotime();
+	sched.sigmask = osgetsigmask();
+	if (envmode == MODE_BOUND) {
+		procresize(1);
+		needg();
+		newgcount();
+		statsinit();
+		return MODE_BOUND;
+	}
+	err = tlsselftest();
+	if (err != NULL)
+		return fallback(err);
+	procresize(defaultmaxprocs());
+	err = adoptmain();
+	if (err != NULL)
+		return fallback(err);
+	statsinit();
+	if (newosprocm(sysmon, NULL) != 0)
+		err = "no kernel thread for the monitor";
+	return err == NULL ? MODE_MN : fallback(err);
+}
+
+enum gmpmode
+schedinit(void)
+{
+	if (likely(load_acq(&sched.started)))
+		return sched.mode;
+	lock(&initlock);
+	if (load_acq(&sched.started) == 0) {
+		sched.mode = start();
+		store_rel(&sched.started, 1);
+	}
+	unlock(&initlock);
+	return sched.mode;
+}
+
+/* --- fork ----------------------------------------------------------------------- */
+
+/*
+ * In the parent every lock that guards what the child goes on with is held, in
+ * the order of core/README.md.  What belongs to a P or a bucket is not: the child
+ * throws it away.
+ */
+void
+forkprepare(void)
+{
+	struct g *gp = getg();
+
+	if (load_acq(&sched.started) == 0 || sched.mode == MODE_OFF)
+		return;
+	if (gp != NULL && gp->head.direct == 0)
+		acquirem();
+	lock(&allglock);
+	lock(&sched.lock);
+	stacklock();
+	persistentlock();
+}
+
+static void
+forkunlock(void)
+{
+	persistentunlock();
+	stackunlock();
+	unlock(&sched.lock);
+	unlock(&allglock);
+}
+
+void
+forkparent(void)
+{
+	struct g *gp = getg();
+
+	if (load_acq(&sched.started) == 0 || sched.mode == MODE_OFF)
+		return;
+	forkunlock();
+	if (gp != NULL && gp->head.direct == 0)
+		releasem(gp->m);
+}
+
+/*
+ * One kernel thread, the caller's G on it, and an inert runtime: the next
+ * pthread_create starts it anew.  The other Gs' stacks are reused then, but
+ * libc's part of their TLS is not, which they may have left half changed.
+ */
+void
+forkchild(void)
+{
+	struct g *self = getg(), *gp, *next;
+
+	if (load_acq(&sched.started) == 0 || sched.mode == MODE_OFF)
+		return;
+	forkunlock();
+	tlsforkchild(self);
+	memset(sched.gfree, 0, sizeof(sched.gfree));
+	sched.ngfree = 0;
+	gp = allgs;
+	allgs = NULL;
+	for (; gp != NULL; gp = next) {
+		next = gp->alllink;
+		if (gp == self || gp->adopted || gp->status == Gidle)
+			continue;
+		gp->waitaddr = NULL;
+		gp->timer.pp = NULL;
+		gp->status = Gdead;
+		gp->head.direct = 0;
+		gp->bound = false;
+		gp->tlsdirty = true;
+		gp->fresh = true;
+		gp->alllink = allgs;
+		allgs = gp;
+		gp->schedlink = sched.gfree[gp->stackclass];
+		sched.gfree[gp->stackclass] = gp;
+		sched.ngfree++;
+	}
+	allm = NULL;
+	sched.midle = NULL;
+	sched.newms = NULL;
+	sched.nmidle = sched.mcount = 0;
+	sched.pidle = NULL;
+	sched.runqhead = sched.runqtail = NULL;
+	sched.npidle = sched.runqsize = 0;
+	sched.gcwaiting = sched.sysmonwait = 0;
+	sched.nmspinning = 0;
+	sched.timersleep = 0;
+	sched.ngsys = sched.gspeak = sched.nbound = 0;
+	sched.nhandoffs = sched.nlate = sched.ncreated = 0;
+	initlock.key = 0;
+	parkforkchild();
+	procforkchild();
+	syscallforkchild();
+	boundforkchild();
+	/*
+	 * As if the process had just started: the caller is a thread that the
+	 * runtime has not seen.  Its stack and TCB are its own for good.
+	 */
+	tls_g = NULL;
+	store_rel(&sched.started, 0);
+}

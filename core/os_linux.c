@@ -1,0 +1,447 @@
+/*
+ * The kernel, as core sees it: every system call that core makes stands here.
+ * None touches errno, which belongs to the G that happens to run.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <linux/prctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/runtime.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102	/* Linux 6.13 */
+#endif
+#define RSEQ_FLAG_UNREGISTER_ 1
+#define RSEQ_SIG_X86 0x53053053
+
+bool needfence;
+
+/* syscall() of libc sets errno, and the shim replaces it. */
+#define sys rawsyscall
+
+/*
+ * Sleeps while *addr == val, until woken, or until the absolute deadline on
+ * CLOCKID_REAL or CLOCKID_MONO.  0, or -ETIMEDOUT; may wake for no reason.
+ */
+int
+futexsleep(const uint32_t *addr, uint32_t val, int clock, int64_t deadline)
+{
+	struct timespec ts, *tsp = NULL;
+	int op = FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG;
+	long r;
+
+	if (clock == CLOCKID_REAL)
+		op |= FUTEX_CLOCK_REALTIME;
+	if (deadline != NODEADLINE) {
+		if (deadline < 0)
+			deadline = 0;
+		ts.tv_sec = deadline / 1000000000;
+		ts.tv_nsec = deadline % 1000000000;
+		tsp = &ts;
+	}
+	r = sys(SYS_futex, (long)addr, op, val, (long)tsp, 0,
+	    (long)FUTEX_BITSET_MATCH_ANY);
+	return r == -ETIMEDOUT ? -ETIMEDOUT : 0;
+}
+
+void
+futexwakeup(const uint32_t *addr, int n)
+{
+	sys(SYS_futex, (long)addr, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n, 0, 0, 0);
+}
+
+void
+osyield(void)
+{
+	sys(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+}
+
+void
+usleeprt(int64_t ns)
+{
+	struct timespec ts = { ns / 1000000000, ns % 1000000000 };
+
+	sys(SYS_nanosleep, (long)&ts, 0, 0, 0, 0, 0);
+}
+
+int32_t
+ostid(void)
+{
+	return (int32_t)sys(SYS_gettid, 0, 0, 0, 0, 0, 0);
+}
+
+/* vDSO calls: they set errno only for clocks that do not exist. */
+int64_t
+nanotime(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+int64_t
+walltime(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+/* CPU time of a thread of this process in ns, -1 when it is gone. */
+int64_t
+oscputime(int32_t tid)
+{
+	/* kernel/time/posix-cpu-timers.c: CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED */
+	clockid_t id = (clockid_t)((~(unsigned)tid) << 3 | 4 | 2);
+	struct timespec ts;
+
+	if (sys(SYS_clock_gettime, id, (long)&ts, 0, 0, 0, 0) != 0)
+		return -1;
+	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+/*
+ * An asymmetric fence: asyncfence() makes every running thread of the process
+ * pass a full fence, so that the frequent side of a handshake needs none.
+ * Where membarrier(2) is refused, needfence tells that side to fence itself.
+ */
+bool
+asyncfenceinit(void)
+{
+	needfence = sys(SYS_membarrier,
+	    MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) != 0;
+	return !needfence;
+}
+
+void
+asyncfence(void)
+{
+	if (!needfence &&
+	    sys(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0, 0,
+		0) != 0)
+		throw("membarrier failed");
+	fence_full();
+}
+
+/* --- memory ---------------------------------------------------------------- */
+
+static void *
+map(size_t n, int flags)
+{
+	long r = sys(SYS_mmap, 0, (long)n, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+	return (unsigned long)r > -4096ul ? NULL : (void *)r;
+}
+
+void *
+sysalloc(size_t n)
+{
+	return map(n, 0);
+}
+
+/* Address space for stacks: touched pages only are charged, no huge pages. */
+void *
+sysreserve(size_t n)
+{
+	void *p = map(n, MAP_NORESERVE | MAP_STACK);
+
+	if (p != NULL)
+		sys(SYS_madvise, (long)p, (long)n, MADV_NOHUGEPAGE, 0, 0, 0);
+	return p;
+}
+
+/* Enlarges a sysalloc()ed block; NULL when there is no memory. */
+void *
+sysgrow(void *p, size_t from, size_t to)
+{
+	long r;
+
+	if (p == NULL)
+		return sysalloc(to);
+	r = sys(SYS_mremap, (long)p, (long)from, (long)to, MREMAP_MAYMOVE, 0, 0);
+	return (unsigned long)r > -4096ul ? NULL : (void *)r;
+}
+
+void
+sysfree(void *p, size_t n)
+{
+	sys(SYS_munmap, (long)p, (long)n, 0, 0, 0, 0);
+}
+
+/*
+ * Makes n bytes from lo fault.  Guard markers live in the page table and do not
+ * split the mapping (vm.max_map_count is 65,530); mprotect on older kernels.
+ */
+void
+sysguard(uintptr_t lo, size_t n)
+{
+	if (sys(SYS_madvise, (long)lo, (long)n, MADV_GUARD_INSTALL, 0, 0, 0) != 0)
+		sys(SYS_mprotect, (long)lo, (long)n, PROT_NONE, 0, 0, 0);
+}
+
+/* Gives the pages back to the kernel; they read as zero afterwards. */
+void
+sysunused(uintptr_t lo, size_t n)
+{
+	sys(SYS_madvise, (long)lo, (long)n, MADV_DONTNEED, 0, 0, 0);
+}
+
+/*
+ * Small objects that live for ever (Ms, Gs of adopted threads): never malloc,
+ * whose locks the caller may hold.
+ */
+static struct mutex persistentmutex;
+
+void *
+persistentalloc(size_t n)
+{
+	static char *cur;
+	static size_t left;
+	void *p;
+
+	n = (n + CACHELINE - 1) & ~(size_t)(CACHELINE - 1);
+	lock(&persistentmutex);
+	if (n > left) {
+		size_t chunk = n > 256 * 1024 ? n : 256 * 1024;
+
+		cur = sysalloc(chunk);
+		if (cur == NULL) {
+			left = 0;
+			unlock(&persistentmutex);
+			return NULL;
+		}
+		left = chunk;
+	}
+	p = cur;
+	cur += n;
+	left -= n;
+	unlock(&persistentmutex);
+	return p;
+}
+
+/* Around fork. */
+void
+persistentlock(void)
+{
+	lock(&persistentmutex);
+}
+
+void
+persistentunlock(void)
+{
+	unlock(&persistentmutex);
+}
+
+/* --- signals --------------------------------------------------------------- */
+
+#define KSIGSETSIZE 8
+
+void
+ossigmask(uint64_t mask)
+{
+	sys(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, KSIGSETSIZE, 0, 0);
+}
+
+uint64_t
+osgetsigmask(void)
+{
+	uint64_t mask = 0;
+
+	sys(SYS_rt_sigprocmask, SIG_SETMASK, 0, (long)&mask, KSIGSETSIZE, 0, 0);
+	return mask;
+}
+
+/* --- kernel threads -------------------------------------------------------- */
+
+/*
+ * libc's own functions: the symbols of these names in this library are the
+ * program's.  Ms are real threads of libc, so that setuid's broadcast, the
+ * single-thread optimisations and fork's bookkeeping know them.
+ */
+#define REAL(name)                                                             \
+	((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+int
+newosproc(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+    void *arg)
+{
+	return REAL(pthread_create)(thread, attr, fn, arg);
+}
+
+void
+osjoin(pthread_t thread)
+{
+	REAL(pthread_join)(thread, NULL);
+}
+
+void
+osdetach(pthread_t thread)
+{
+	REAL(pthread_detach)(thread);
+}
+
+/* A key whose destructor libc runs when a kernel thread of its own ends. */
+bool
+oskeycreate(pthread_key_t *key, void (*destructor)(void *))
+{
+	return REAL(pthread_key_create)(key, destructor) == 0;
+}
+
+void
+oskeyset(pthread_key_t key, void *value)
+{
+	pthread_setspecific(key, value);
+}
+
+#define MSTACK (256 * 1024)	/* g0's frames, static TLS, signal frames */
+
+/* A detached kernel thread for fn(arg), with every signal blocked. */
+int
+newosprocm(void *(*fn)(void *), void *arg)
+{
+	pthread_t thread;
+	uint64_t old = osgetsigmask();
+	pthread_attr_t attr;
+	int err;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, MSTACK + tlsneed);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	ossigmask(UINT64_MAX);
+	err = newosproc(&thread, &attr, fn, arg);
+	ossigmask(old);
+	pthread_attr_destroy(&attr);
+	return err;
+}
+
+/*
+ * Takes the kernel's restartable-sequences area away from this thread: the TCB
+ * that holds it is going to move between kernel threads.
+ */
+void
+osrseqoff(void *area)
+{
+	sys(SYS_rseq, (long)area, 32, RSEQ_FLAG_UNREGISTER_, RSEQ_SIG_X86, 0, 0);
+}
+
+/* --- how many Ps ------------------------------------------------------------ */
+
+static size_t
+readfile(const char *path, char *buf, size_t n)
+{
+	long fd = sys(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0,
+	    0, 0);
+	long r;
+
+	if (fd < 0)
+		return 0;
+	r = sys(SYS_read, fd, (long)buf, (long)n - 1, 0, 0, 0);
+	sys(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (r < 0)
+		r = 0;
+	buf[r] = 0;
+	return (size_t)r;
+}
+
+static bool
+parsenum(const char **s, int64_t *v)
+{
+	const char *p = *s;
+
+	while (*p == ' ')
+		p++;
+	if (*p < '0' || *p > '9')
+		return false;
+	for (*v = 0; *p >= '0' && *p <= '9'; p++)
+		*v = *v * 10 + (*p - '0');
+	*s = p;
+	return true;
+}
+
+/*
+ * CPU quota of our cgroup, rounded up, or INT_MAX: cpu.max of version 2 and
+ * cpu.cfs_* of version 1, of our own group only.  An unreadable /proc or /sys
+ * means no quota: confined programs must not fail for it (Go issue 77911).
+ */
+static int
+cgroupcpus(void)
+{
+	char buf[1024], path[1200];
+	const char *p;
+	int64_t quota, period;
+
+	if (readfile("/proc/self/cgroup", buf, sizeof(buf)) == 0)
+		return INT_MAX;
+	p = strstr(buf, "0::/");
+	if (p != NULL) {
+		const char *end = strchrnul(p, '\n');
+
+		snprintf(path, sizeof(path), "/sys/fs/cgroup%.*s/cpu.max",
+		    (int)(end - p - 3), p + 3);
+		if (readfile(path, buf, sizeof(buf)) == 0)
+			return INT_MAX;
+		p = buf;
+		if (parsenum(&p, &quota) && parsenum(&p, &period) && period > 0)
+			return (int)((quota + period - 1) / period);
+		return INT_MAX;
+	}
+	if (readfile("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", buf, sizeof(buf)) == 0)
+		return INT_MAX;
+	p = buf;
+	if (!parsenum(&p, &quota))
+		return INT_MAX;
+	if (readfile("/sys/fs/cgroup/cpu/cpu.cfs_period_us", buf, sizeof(buf)) == 0)
+		return INT_MAX;
+	p = buf;
+	if (!parsenum(&p, &period) || period <= 0)
+		return INT_MAX;
+	return (int)((quota + period - 1) / period);
+}
+
+/* CPUs that we may use: affinity mask and cgroup quota, at least 1. */
+int
+oscpus(void)
+{
+	unsigned long mask[MAXPROCS / (8 * sizeof(long))];
+	long r = sys(SYS_sched_getaffinity, 0, sizeof(mask), (long)mask, 0, 0, 0);
+	int n = 0, quota;
+	long i;
+
+	for (i = 0; i < r / (long)sizeof(long); i++)
+		n += __builtin_popcountl(mask[i]);
+	quota = cgroupcpus();
+	if (n > quota)
+		n = quota;
+	return n < 1 ? 1 : n;
+}
+
+/* --- output ------------------------------------------------------------------ */
+
+void
+oswrite(int fd, const char *s, size_t n)
+{
+	while (n > 0) {
+		long r = sys(SYS_write, fd, (long)s, (long)n, 0, 0, 0);
+
+		if (r == -EINTR)
+			continue;
+		if (r <= 0)
+			return;
+		s += r;
+		n -= (size_t)r;
+	}
+}

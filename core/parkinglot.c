@@ -1,0 +1,398 @@
+/*
+ * The one wait primitive: queues of waiting Gs, keyed by address, with futex(2)
+ * semantics.
+ *
+ * A waiter locks the bucket of its address, looks at the value, queues itself,
+ * and gives the lock back only when its registers are saved (gopark's fin).  A
+ * waker changes the value first and takes the bucket's lock after; so it either
+ * finds the waiter queued, or the waiter sees the new value:
+ *
+ *	waiter				waker
+ *	lock bucket			store the value
+ *	load the value			lock bucket
+ *	queue				take off the queue
+ *	switch away, unlock		unlock, make ready
+ *
+ * Whoever takes a G off its bucket, under the bucket's lock, owns its wake-up:
+ * unpark(), its timer, or gointerrupt().  The G itself never dequeues, except
+ * when its timer fired before it was queued.
+ *
+ * A direct G (bound, foreign, g0, or inside libc in a bracketed call) waits in
+ * the same queues and sleeps on a futex of its own, g->parkword.
+ */
+#include <errno.h>
+
+#include "core/runtime.h"
+
+#define BUCKETBITS 14
+
+struct bucket {
+	uint32_t lock;		/* 0 or 1; spin, then yield the CPU */
+	struct g *head, *tail;	/* lock */
+} __attribute__((aligned(32)));
+
+void (*interrupthook)(struct g *gp);
+
+static struct bucket buckets[1 << BUCKETBITS]
+    __attribute__((aligned(PAGESIZE)));
+
+static struct bucket *
+bucketof(const void *addr)
+{
+	uint64_t h = ((uintptr_t)addr >> 2) * 0x9e3779b97f4a7c15ull;
+
+	return &buckets[h >> (64 - BUCKETBITS)];
+}
+
+/*
+ * Not a struct mutex: giving it back is a plain store, and it is held across a
+ * switch.  The sections are tens of nanoseconds; the kernel may still take the
+ * CPU from the holder.
+ */
+static void
+lockbucket(struct bucket *b)
+{
+	int i = 0;
+
+	while (unlikely(xchg_acqrel(&b->lock, 1) != 0)) {
+		while (load_rlx(&b->lock) != 0) {
+			if (i++ < 100)
+				procyield(10);
+			else if (i < 200)
+				osyield();
+			else
+				usleeprt(50000);
+		}
+	}
+}
+
+static void
+unlockbucket(struct bucket *b)
+{
+	store_rel(&b->lock, 0);
+}
+
+static void
+enqueue(struct bucket *b, struct g *gp)
+{
+	gp->waitnext = NULL;
+	gp->waitprev = b->tail;
+	if (b->tail != NULL)
+		b->tail->waitnext = gp;
+	else
+		b->head = gp;
+	b->tail = gp;
+}
+
+static void
+unlinkg(struct bucket *b, struct g *gp)
+{
+	if (gp->waitprev != NULL)
+		gp->waitprev->waitnext = gp->waitnext;
+	else
+		b->head = gp->waitnext;
+	if (gp->waitnext != NULL)
+		gp->waitnext->waitprev = gp->waitprev;
+	else
+		b->tail = gp->waitprev;
+}
+
+static void
+dequeue(struct bucket *b, struct g *gp)
+{
+	unlinkg(b, gp);
+	store_rlx(&gp->waitaddr, NULL);
+}
+
+/*
+ * The bucket that gp waits on, locked, or NULL when it waits on none.  A requeue
+ * may move it until the lock is held.
+ */
+static struct bucket *
+lockwaiter(struct g *gp)
+{
+	const void *a;
+	struct bucket *b;
+
+	while ((a = load_acq(&gp->waitaddr)) != NULL) {
+		b = bucketof(a);
+		lockbucket(b);
+		if (load_rlx(&gp->waitaddr) == a)
+			return b;
+		unlockbucket(b);
+	}
+	return NULL;
+}
+
+/* gopark's fin: the G is off its stack. */
+static void
+unlockparked(struct g *gp, void *arg)
+{
+	(void)gp;
+	unlockbucket(arg);
+}
+
+/* Takes gp off its bucket, if it is on one, with result. */
+static bool
+cancelwait(struct g *gp, int result)
+{
+	struct bucket *b = lockwaiter(gp);
+
+	if (b == NULL)
+		return false;
+	dequeue(b, gp);
+	gp->waitresult = result;
+	unlockbucket(b);
+	return true;
+}
+
+/*
+ * The timer t fired; timerlock held.  Returns the G to make ready, or NULL when
+ * somebody else woke it, or when it is not queued yet and will see timerfired.
+ */
+struct g *
+timerwoke(struct timer *t)
+{
+	struct g *gp = (struct g *)((char *)t - offsetof(struct g, timer));
+
+	store_rlx(&gp->timerfired, 1);
+	/* Pairs with the fence of a timed park(), between queueing and looking. */
+	fence_full();
+	return cancelwait(gp, -ETIMEDOUT) ? gp : NULL;
+}
+
+void
+gointerrupt(struct g *gp)
+{
+	struct m *mp;
+
+	store_rlx(&gp->interrupted, 1);
+	/* The waiter's side is a compiler barrier between the two accesses. */
+	asyncfence();
+	if (!cancelwait(gp, -EINTR))
+		return;
+	store_rlx(&gp->interrupted, 0);
+	needg();
+	mp = acquirem();
+	goready(gp, false);
+	releasem(mp);
+}
+
+/* Queues gp unless the value differs; 0 with the bucket locked, or -errno. */
+static int
+parkprepare(struct g *gp, struct bucket *b, const uint32_t *addr, uint32_t val,
+    uint32_t bitset, enum waitreason why, bool timed)
+{
+	lockbucket(b);
+	if (unlikely(load_rlx(addr) != val)) {
+		unlockbucket(b);
+		return -EAGAIN;
+	}
+	gp->waitbitset = bitset;
+	gp->waitresult = 0;
+	gp->waitreason = why;
+	enqueue(b, gp);
+	store_rlx(&gp->waitaddr, addr);
+	if (timed || unlikely(needfence))
+		fence_full();
+	else
+		barrier();
+	if (unlikely(load_rlx(&gp->interrupted))) {
+		store_rlx(&gp->interrupted, 0);
+		dequeue(b, gp);
+		unlockbucket(b);
+		return -EINTR;
+	}
+	if (timed && unlikely(load_rlx(&gp->timerfired))) {
+		dequeue(b, gp);
+		unlockbucket(b);
+		return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+/* park() of a G that has its kernel thread to itself. */
+static int
+parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
+    int clock, int64_t deadline, enum waitreason why)
+{
+	struct bucket *b = bucketof(addr);
+	int r;
+
+	store_rlx(&gp->parkword, 0);
+	r = parkprepare(gp, b, addr, val, bitset, why, false);
+	if (r != 0)
+		return r;
+	unlockbucket(b);
+	while (load_acq(&gp->parkword) == 0) {
+		r = futexsleep(&gp->parkword, 0, clock, deadline);
+		if (r == -ETIMEDOUT && cancelwait(gp, -ETIMEDOUT))
+			return -ETIMEDOUT;
+		if (r == -ETIMEDOUT)
+			deadline = NODEADLINE;	/* the wake-up is on its way */
+	}
+	return gp->waitresult;
+}
+
+int
+park(const void *addr, uint32_t val, uint32_t bitset, int clock,
+    int64_t deadline, enum waitreason why)
+{
+	struct g *gp = needg();
+	struct bucket *b = bucketof(addr);
+	bool timed = deadline != NODEADLINE;
+	int64_t when;
+	struct m *mp;
+	int r;
+
+	if (unlikely(gp->head.direct)) {
+		r = parkdirect(gp, addr, val, bitset, clock, deadline, why);
+		if (r == -EINTR && interrupthook != NULL)
+			interrupthook(gp);
+		return r;
+	}
+	for (;;) {
+		mp = acquirem();
+		if (timed) {
+			/*
+			 * Timers run on the monotonic clock.  When the other
+			 * one is set back meanwhile, we find it too early
+			 * below and wait again.
+			 */
+			when = deadline;
+			if (clock == CLOCKID_REAL)
+				when += nanotime() - walltime();
+			store_rlx(&gp->timerfired, 0);
+			addtimer(mp->p, &gp->timer, when);
+		}
+		r = parkprepare(gp, b, addr, val, bitset, why, timed);
+		if (r == 0) {
+			gopark(unlockparked, b, why);
+			mp = gp->m;
+			r = gp->waitresult;
+		}
+		if (timed)
+			deltimer(&gp->timer);
+		releasem(mp);
+		if (unlikely(r == -EINTR) && interrupthook != NULL)
+			interrupthook(gp);
+		if (r != -ETIMEDOUT || clock != CLOCKID_REAL ||
+		    walltime() >= deadline)
+			return r;
+	}
+}
+
+int
+parksleep(int clock, int64_t deadline)
+{
+	uint32_t never = 0;
+	int r = park(&never, 0, BITSET_ANY, clock, deadline, WAITSLEEP);
+
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+static void
+readyall(struct g *list, bool next)
+{
+	struct m *mp;
+	struct g *gp;
+
+	needg();
+	mp = acquirem();
+	while ((gp = list) != NULL) {
+		list = gp->schedlink;
+		goready(gp, next);
+	}
+	releasem(mp);
+}
+
+int
+unpark(const void *addr, int n, uint32_t bitset)
+{
+	struct bucket *b = bucketof(addr);
+	struct g *list = NULL, **tail = &list, *gp, *next;
+	int woken = 0;
+
+	lockbucket(b);
+	for (gp = b->head; gp != NULL && woken < n; gp = next) {
+		next = gp->waitnext;
+		if (load_rlx(&gp->waitaddr) != addr ||
+		    (gp->waitbitset & bitset) == 0)
+			continue;
+		dequeue(b, gp);
+		gp->schedlink = NULL;
+		*tail = gp;
+		tail = &gp->schedlink;
+		woken++;
+	}
+	unlockbucket(b);
+	if (woken > 0)
+		readyall(list, woken == 1);
+	return woken;
+}
+
+static void
+locktwo(struct bucket *a, struct bucket *b)
+{
+	if (a == b) {
+		lockbucket(a);
+	} else if (a < b) {
+		lockbucket(a);
+		lockbucket(b);
+	} else {
+		lockbucket(b);
+		lockbucket(a);
+	}
+}
+
+int
+unparkrequeue(const void *addr, int nwake, const void *addr2, int nmove,
+    const uint32_t *cmp, int *woken)
+{
+	struct bucket *b = bucketof(addr), *b2 = bucketof(addr2);
+	struct g *list = NULL, **tail = &list, *gp, *next;
+	int w = 0, m = 0;
+
+	locktwo(b, b2);
+	if (cmp != NULL && load_rlx((const uint32_t *)addr) != *cmp) {
+		unlockbucket(b);
+		if (b2 != b)
+			unlockbucket(b2);
+		return -EAGAIN;
+	}
+	for (gp = b->head; gp != NULL && (w < nwake || m < nmove); gp = next) {
+		next = gp->waitnext;
+		if (load_rlx(&gp->waitaddr) != addr)
+			continue;
+		if (w < nwake) {
+			dequeue(b, gp);
+			gp->schedlink = NULL;
+			*tail = gp;
+			tail = &gp->schedlink;
+			w++;
+		} else if (addr2 != addr) {
+			/* Never NULL in between: its timer would miss it. */
+			unlinkg(b, gp);
+			enqueue(b2, gp);
+			store_rel(&gp->waitaddr, addr2);
+			m++;
+		} else {
+			m++;
+		}
+	}
+	unlockbucket(b);
+	if (b2 != b)
+		unlockbucket(b2);
+	if (w > 0)
+		readyall(list, w == 1);
+	if (woken != NULL)
+		*woken = w;
+	return w + m;
+}
+
+/* The other threads are gone, and with them all who waited. */
+void
+parkforkchild(void)
+{
+	sysunused((uintptr_t)buckets, sizeof(buckets));
+}

@@ -1,0 +1,1247 @@
+/*
+ * The scheduler: Go's, with Go's names.
+ *
+ *	G	a thread of the program: struct g, its stack, its TCB and TLS
+ *	M	a kernel thread, made by libc's pthread_create
+ *	P	the right to run program code; gomaxprocs of them
+ *
+ * An M needs a P to run Gs, and keeps it while its G computes or makes short
+ * calls.  What differs from Go, and why:
+ *
+ * - Switching.  The general way is mcall() onto g0; but each change of the
+ *   thread pointer costs 14 ns, and going over g0 costs two.  When the next G
+ *   is at hand in the local queue, gopark() and gosched() switch to it directly
+ *   (switchto), and what has to be done for the G left behind (m->fin: unlock
+ *   its bucket, queue it, free it) is done on the stack of the next one, when
+ *   the first one's registers are saved.
+ *
+ * - Waking.  A G made ready into an empty queue does not wake an idle P: mostly
+ *   the waker blocks soon and runs it itself, and a wake-up of another CPU costs
+ *   fifty times a switch.  The second G in the queue does wake one, and sysmon
+ *   does it for one that stays alone (retake).
+ *
+ * - P without asking.  sysmon takes a P from an M that sleeps in the kernel,
+ *   announced or not (syscall.c).  The M finds out when it next enters the
+ *   runtime: acquirem() is the gate.
+ *
+ * - Bound Gs hold no P at all.  A G that is wired to its M is scheduled by the
+ *   kernel, waits on a futex of its own, and is as good as an NPTL thread; Go
+ *   instead hands Ps back and forth between it and the others (startlockedm),
+ *   two kernel wake-ups for every wait.
+ *
+ * Parking and waking of Ms follow proc.go: at most half of the busy Ps' number
+ * of Ms spin; whoever makes work wakes an M only if none spins; an M that stops
+ * spinning looks at all queues again after it has said so.
+ *
+ * Rule of locks: m->locks is 1 while a G is in the runtime and while g0 runs.
+ * A switch happens with exactly that 1, which the next G inherits and gives back
+ * in releasem().
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "core/runtime.h"
+
+#define SIGFRAMEROOM (16 * 1024)	/* AVX-512 frame and a handler */
+#define TIDBASE (1 << 22)	/* the kernel's ids end here */
+
+struct sched sched;
+struct p **allp;
+struct m *allm;
+struct g *allgs;
+struct mutex allglock;
+
+static _Noreturn void schedule(void);
+
+/* --- entering and leaving the runtime ------------------------------------------ */
+
+/*
+ * Enters the runtime: from here to releasem() the M keeps its P.  Returns the
+ * calling thread's M, which has a P unless the G is direct.
+ */
+struct m *
+acquirem(void)
+{
+	struct g *gp = getg();
+	struct m *mp = gp->m;
+
+	mp->locks++;
+	/* Pairs with asyncfence() in retakep(): one sees the other's store. */
+	if (unlikely(needfence))
+		fence_full();
+	else
+		barrier();
+	if (unlikely(load_acq(&mp->nop) != HASP))
+		return exitsyscallslow(gp, mp);
+	return mp;
+}
+
+void
+releasem(struct m *mp)
+{
+	barrier();
+	mp->locks--;
+}
+
+/* --- idle lists: sched.lock held ---------------------------------------------------- */
+
+void
+pidleput(struct p *pp)
+{
+	if (!runqempty(pp))
+		throw("pidleput: P has work");
+	pp->link = sched.pidle;
+	sched.pidle = pp;
+	store_rlx(&sched.npidle, sched.npidle + 1);
+}
+
+struct p *
+pidleget(void)
+{
+	struct p *pp = sched.pidle;
+
+	if (pp != NULL) {
+		sched.pidle = pp->link;
+		store_rlx(&sched.npidle, sched.npidle - 1);
+		sysmonwake();
+	}
+	return pp;
+}
+
+static void
+mput(struct m *mp)
+{
+	mp->schedlink = sched.midle;
+	sched.midle = mp;
+	sched.nmidle++;
+	checkdead();
+}
+
+static struct m *
+mget(void)
+{
+	struct m *mp = sched.midle;
+
+	if (mp != NULL) {
+		sched.midle = mp->schedlink;
+		sched.nmidle--;
+	}
+	return mp;
+}
+
+/* --- M and P ------------------------------------------------------------------------- */
+
+void
+acquirep(struct m *mp, struct p *pp)
+{
+	if (pp->m != NULL || load_rlx(&pp->status) != Pidle)
+		throw("acquirep: P is in use");
+	pp->m = mp;
+	mp->p = pp;
+	store_rel(&pp->status, Prunning);
+	store_rel(&mp->nop, HASP);
+}
+
+struct p *
+releasep(struct m *mp)
+{
+	struct p *pp = mp->p;
+
+	if (pp == NULL || pp->m != mp || load_rlx(&pp->status) != Prunning)
+		throw("releasep: not the owner");
+	store_rel(&mp->nop, NOP);
+	mp->p = NULL;
+	pp->m = NULL;
+	store_rel(&pp->status, Pidle);
+	return pp;
+}
+
+void
+mcommoninit(struct m *mp, struct g *g0)
+{
+	static uint32_t nextid;
+	struct m *old;
+
+	mp->g0 = g0;
+	mp->id = (int32_t)xadd_rlx(&nextid, 1);
+	mp->rand = (uint32_t)(debug.randomize * 2654435761u +
+	    (uint32_t)mp->id * 40503u + 1);
+	if (debug.randomize == 0)
+		mp->rand ^= (uint32_t)nanotime() | 1;
+	mp->nop = NOP;
+	g0->m = mp;
+	do {
+		old = load_rlx(&allm);
+		mp->alllink = old;
+	} while (!cas_acqrel(&allm, old, mp));
+}
+
+/* The start of an M's kernel thread. */
+static void *
+mstart(void *arg)
+{
+	struct m *mp = arg;
+	struct g *g0 = mp->g0;
+
+	tls_g = g0;
+	g0->tcb = threadpointer();
+	g0->sched.tp = (uintptr_t)g0->tcb;
+	mp->tid = ostid();
+	mp->sigmask = ALLSIGNALS;
+	mp->locks = 1;
+	if (gosave(&g0->sched) == 0) {
+		acquirep(mp, mp->nextp);
+		mp->nextp = NULL;
+		schedule();
+	}
+	throw("mstart: g0 was resumed");
+}
+
+/*
+ * Asks sysmon for an M that runs pp.  Not made here: pthread_create allocates,
+ * and the caller may hold a lock of the program's allocator.  sched.lock held.
+ */
+static void
+newm(struct p *pp, bool spinning)
+{
+	static bool said;
+	struct m *mp;
+	struct g *g0;
+
+	mp = persistentalloc(sizeof(*mp));
+	g0 = persistentalloc(sizeof(*g0));
+	if (mp == NULL || g0 == NULL || sched.mcount >= sched.maxmcount) {
+		if (!said) {
+			said = true;
+			print("libgmpthread: program exceeds ");
+			printu((uint64_t)sched.maxmcount);
+			print(" kernel threads; blocked calls wait for one\n");
+		}
+		if (spinning)
+			xadd_rlx(&sched.nmspinning, -1);
+		pidleput(pp);
+		return;
+	}
+	sched.mcount++;
+	g0->head.direct = 1;
+	mcommoninit(mp, g0);
+	mp->nextp = pp;
+	mp->spinning = spinning;
+	mp->schedlink = sched.newms;
+	sched.newms = mp;
+	notewakeup(&sched.sysmonnote);
+}
+
+/* sysmon's half of newm(). */
+void
+startnewms(void)
+{
+	struct m *mp;
+
+	for (;;) {
+		lock(&sched.lock);
+		mp = sched.newms;
+		if (mp != NULL)
+			sched.newms = mp->schedlink;
+		unlock(&sched.lock);
+		if (mp == NULL)
+			return;
+		if (newosprocm(mstart, mp) == 0)
+			continue;
+		/* The system's limit: the P waits for an M that comes free. */
+		lock(&sched.lock);
+		if (mp->spinning)
+			xadd_rlx(&sched.nmspinning, -1);
+		sched.maxmcount = --sched.mcount;
+		if (runqempty(mp->nextp)) {
+			pidleput(mp->nextp);
+			unlock(&sched.lock);
+			continue;
+		}
+		mp->schedlink = sched.newms;
+		sched.newms = mp;
+		sched.mcount++;
+		unlock(&sched.lock);
+		usleeprt(1000000);
+	}
+}
+
+/* Gives pp, which is idle and on no list, to an M.  No lock held. */
+void
+startm(struct p *pp, bool spinning)
+{
+	struct m *mp;
+
+	lock(&sched.lock);
+	mp = mget();
+	if (mp == NULL) {
+		newm(pp, spinning);
+		unlock(&sched.lock);
+		return;
+	}
+	unlock(&sched.lock);
+	mp->spinning = spinning;
+	mp->nextp = pp;
+	notewakeup(&mp->park);
+}
+
+/* Sets the kernel's signal mask of this M to that of the G it is going to run. */
+void
+setsigmask(struct m *mp, uint64_t mask)
+{
+	mp->sigmask = mask;
+	ossigmask(mask);
+}
+
+/*
+ * Sleeps until startm() hands over a P.  Signals are for the Gs: a sleeping M
+ * blocks them all, so that the kernel gives them to one that runs a G.
+ */
+static void
+stopm(struct m *mp)
+{
+	if (mp->sigmask != ALLSIGNALS)
+		setsigmask(mp, ALLSIGNALS);
+	lock(&sched.lock);
+	mput(mp);
+	unlock(&sched.lock);
+	notesleep(&mp->park);
+	noteclear(&mp->park);
+	acquirep(mp, mp->nextp);
+	mp->nextp = NULL;
+}
+
+/* Tries to add one more P to run code.  Any thread. */
+void
+wakep(void)
+{
+	struct p *pp;
+
+	if (load_rlx(&sched.npidle) == 0 || load_rlx(&sched.nmspinning) != 0 ||
+	    !cas_acqrel(&sched.nmspinning, 0, 1))
+		return;
+	lock(&sched.lock);
+	pp = pidleget();
+	unlock(&sched.lock);
+	if (pp == NULL) {
+		xadd_acqrel(&sched.nmspinning, -1);
+		return;
+	}
+	startm(pp, true);
+}
+
+/* Hands off pp, which has just lost its M: to another one, or to the idle list. */
+void
+handoffp(struct p *pp)
+{
+	xadd_rlx(&sched.nhandoffs, 1);
+	if (!runqempty(pp) || load_rlx(&sched.runqsize) != 0) {
+		startm(pp, false);
+		return;
+	}
+	if (load_rlx(&sched.nmspinning) + load_rlx(&sched.npidle) == 0 &&
+	    cas_acqrel(&sched.nmspinning, 0, 1)) {
+		startm(pp, true);
+		return;
+	}
+	lock(&sched.lock);
+	if (sched.gcwaiting) {
+		store_rel(&pp->status, Pgcstop);
+		if (--sched.stopwait == 0)
+			notewakeup(&sched.stopnote);
+		unlock(&sched.lock);
+		return;
+	}
+	/* The last P goes idle: somebody has to sleep for the next timer. */
+	if (sched.runqsize != 0 ||
+	    (sched.npidle == (uint32_t)sched.gomaxprocs - 1 &&
+		load_rlx(&sched.timersleep) == 0 && nexttimer() != 0)) {
+		unlock(&sched.lock);
+		startm(pp, false);
+		return;
+	}
+	pidleput(pp);
+	unlock(&sched.lock);
+}
+
+/* --- making Gs ready ------------------------------------------------------------------- */
+
+/*
+ * Makes gp, which the caller has taken off where it waited, run again; at once
+ * after the caller's G if next.  The caller is in the runtime.
+ */
+void
+goready(struct g *gp, bool next)
+{
+	struct m *mp;
+	struct p *pp;
+
+	if (gp->head.direct) {
+		if (xchg_acqrel(&gp->parkword, 1) == 0)
+			futexwakeup(&gp->parkword, 1);
+		return;
+	}
+	casgstatus(gp, Gwaiting, Grunnable);
+	mp = getg()->m;
+	if (unlikely(load_rlx(&mp->nop) != HASP)) {
+		lock(&sched.lock);
+		globrunqput(gp);
+		unlock(&sched.lock);
+		wakep();
+		return;
+	}
+	pp = mp->p;
+	runqput(pp, gp, next);
+	if (load_rlx(&sched.npidle) != 0 && runqlen(pp) >= 2)
+		wakep();
+}
+
+/* --- switching --------------------------------------------------------------------------- */
+
+/* What has to be done for the G that this M has just left, on the next stack. */
+static inline void
+finish(struct g *prev)
+{
+	struct m *mp;
+
+	if (prev == NULL)
+		return;
+	mp = getg()->m;
+	mp->fin(prev, mp->finarg);
+}
+
+/*
+ * The next G of the local queue if there is no reason to run the whole
+ * scheduler: a stop of the world, a timer, the global queue's turn.
+ */
+static struct g *
+nextlocal(struct m *mp, struct p *pp)
+{
+	uint32_t n = ++pp->switches;
+	bool inherit;
+	struct g *gp;
+	int64_t when;
+
+	if (unlikely(load_rlx(&sched.gcwaiting) | load_rlx(&pp->timerdue)))
+		return NULL;
+	if (unlikely(n % 16 == 0)) {
+		when = load_rlx(&pp->timer0when);
+		if (when != 0 && when <= nanotime())
+			return NULL;
+		if (n % 64 == 0 && load_rlx(&sched.runqsize) != 0) {
+			mp->globfirst = true;
+			return NULL;
+		}
+	}
+	gp = runqget(pp, &inherit);
+	if (gp != NULL && !inherit)
+		store_rlx(&pp->schedtick, pp->schedtick + 1);
+	return gp;
+}
+
+static _Noreturn void
+execute(struct m *mp, struct g *gp, bool inherit)
+{
+	struct p *pp = mp->p;
+
+	mp->curg = gp;
+	gp->m = mp;
+	casgstatus(gp, Grunnable, Grunning);
+	if (!inherit)
+		store_rlx(&pp->schedtick, pp->schedtick + 1);
+	pp->switches++;
+	if (unlikely(mp->sigmask != gp->thread.sigmask))
+		setsigmask(mp, gp->thread.sigmask);
+	gogo(&gp->sched, NULL);
+}
+
+/* On g0: the G left by mcall. */
+static void
+left(void *arg)
+{
+	struct g *gp = arg;
+	struct m *mp = getg()->m;
+
+	mp->curg = NULL;
+	mp->fin(gp, mp->finarg);
+	schedule();
+}
+
+/*
+ * Leaves gp, whose status is set, and runs fin(gp, arg) when it is off its
+ * stack.  Returns when gp runs again, maybe on another M, with locks == 1.
+ */
+static inline void
+mswitch(struct m *mp, struct g *gp, void (*fin)(struct g *, void *), void *arg)
+{
+	struct p *pp = mp->p;
+	struct g *next;
+
+	if (unlikely(mp->locks != 1))
+		throw("mswitch: holding locks");
+	mp->fin = fin;
+	mp->finarg = arg;
+	next = pp != NULL ? nextlocal(mp, pp) : NULL;
+	if (next != NULL) {
+		mp->curg = next;
+		next->m = mp;
+		casgstatus(next, Grunnable, Grunning);
+		if (unlikely(mp->sigmask != next->thread.sigmask))
+			setsigmask(mp, next->thread.sigmask);
+		finish(gswitch(&gp->sched, &next->sched, gp));
+	} else {
+		finish(mcall1(&gp->sched, &mp->g0->sched, left, gp));
+	}
+}
+
+/*
+ * Parks the calling G; fin(gp, arg) runs when it is off its stack, and only then
+ * may it be made ready.  On a G that is in the runtime.
+ */
+void
+gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why)
+{
+	struct g *gp = getg();
+	struct m *mp = gp->m;
+
+	gp->waitreason = why;
+	casgstatus(gp, Grunning, Gwaiting);
+	mp->p->nparks++;
+	mswitch(mp, gp, fin, arg);
+}
+
+static void
+requeue(struct g *gp, void *arg)
+{
+	(void)arg;
+	runqput(getg()->m->p, gp, false);
+}
+
+void
+gosched(void)
+{
+	struct g *gp = getg();
+	struct m *mp;
+	struct p *pp;
+
+	if (gp == NULL || gp->head.direct) {
+		osyield();
+		return;
+	}
+	mp = acquirem();
+	pp = mp->p;
+	if (runqlen(pp) == 0 && load_rlx(&sched.runqsize) == 0 &&
+	    load_rlx(&sched.gcwaiting) == 0 && load_rlx(&pp->timer0when) == 0) {
+		/* Nobody of ours: another process, or an M, may want the CPU. */
+		releasem(mp);
+		osyield();
+		return;
+	}
+	casgstatus(gp, Grunning, Grunnable);
+	mswitch(mp, gp, requeue, NULL);
+	releasem(gp->m);
+}
+
+bool
+canspin(int iter)
+{
+	struct g *gp = getg();
+
+	if (iter >= 4 || sched.gomaxprocs <= 1 || gp == NULL ||
+	    load_rlx(&sched.npidle) + load_rlx(&sched.nmspinning) + 1 >=
+		(uint32_t)sched.gomaxprocs)
+		return false;
+	if (!gp->head.direct) {
+		struct p *pp = load_rlx(&gp->m->p);
+
+		if (pp != NULL && runqlen(pp) != 0)
+			return false;
+	}
+	procyield(30);
+	return true;
+}
+
+/* --- finding work --------------------------------------------------------------------------- */
+
+/* This M's P is wanted for a stop of the world. */
+static void
+gcstopm(struct m *mp)
+{
+	struct p *pp;
+
+	if (mp->spinning) {
+		mp->spinning = false;
+		xadd_acqrel(&sched.nmspinning, -1);
+	}
+	pp = releasep(mp);
+	lock(&sched.lock);
+	store_rel(&pp->status, Pgcstop);
+	if (--sched.stopwait == 0)
+		notewakeup(&sched.stopnote);
+	unlock(&sched.lock);
+	stopm(mp);
+}
+
+static struct g *
+stealwork(struct m *mp, struct p *pp)
+{
+	uint32_t n = (uint32_t)sched.gomaxprocs, start, i, round;
+	struct g *gp;
+	bool inherit;
+
+	for (round = 0; round < 4; round++) {
+		start = fastrand(mp) % n;
+		for (i = 0; i < n; i++) {
+			struct p *from = allp[(start + i) % n];
+
+			if (load_rlx(&sched.gcwaiting))
+				return NULL;
+			if (from == pp)
+				continue;
+			if (round == 3 && runtimers(from, 0) > 0) {
+				gp = runqget(pp, &inherit);
+				if (gp != NULL)
+					return gp;
+			}
+			gp = runqsteal(pp, from, round == 3);
+			if (gp != NULL) {
+				pp->nsteals++;
+				return gp;
+			}
+		}
+	}
+	return NULL;
+}
+
+static bool
+anywork(void)
+{
+	int i;
+
+	if (load_rlx(&sched.runqsize) != 0)
+		return true;
+	for (i = 0; i < sched.gomaxprocs; i++)
+		if (!runqempty(allp[i]))
+			return true;
+	return false;
+}
+
+/*
+ * Sleeps until the next timer if nobody else does.  No P.  True when the caller
+ * should look for work again.
+ */
+static bool
+sleeptimers(struct m *mp)
+{
+	int64_t when, now;
+
+	if (nexttimer() == 0 || !cas_acqrel(&sched.timersleep, 0, 1))
+		return false;
+	noteclear(&sched.timernote);
+	store_rlx(&sched.polluntil, INT64_MAX);
+	/* A timer added from here on finds timersleep set: see addtimer(). */
+	fence_full();
+	when = nexttimer();
+	if (when != 0) {
+		store_rlx(&sched.polluntil, when);
+		now = nanotime();
+		if (when > now) {
+			if (mp->sigmask != ALLSIGNALS)
+				setsigmask(mp, ALLSIGNALS);
+			notetsleep(&sched.timernote, when - now);
+		}
+	}
+	store_rel(&sched.timersleep, 0);
+	return true;
+}
+
+/* The next G to run; blocks until there is one.  On g0, with a P. */
+static struct g *
+findrunnable(struct m *mp, bool *inherit)
+{
+	struct p *pp;
+	struct g *gp;
+	bool spun;
+
+top:
+	pp = mp->p;
+	if (load_rlx(&sched.gcwaiting)) {
+		gcstopm(mp);
+		goto top;
+	}
+	runtimers(pp, 0);
+	*inherit = false;
+	if ((mp->globfirst || pp->schedtick % 61 == 0) &&
+	    load_rlx(&sched.runqsize) != 0) {
+		mp->globfirst = false;
+		lock(&sched.lock);
+		gp = globrunqget(pp, 1);
+		unlock(&sched.lock);
+		if (gp != NULL)
+			return gp;
+	}
+	gp = runqget(pp, inherit);
+	if (gp != NULL)
+		return gp;
+	if (load_rlx(&sched.runqsize) != 0) {
+		lock(&sched.lock);
+		gp = globrunqget(pp, 0);
+		unlock(&sched.lock);
+		if (gp != NULL)
+			return gp;
+	}
+	if (mp->spinning ||
+	    2 * load_rlx(&sched.nmspinning) <
+		(uint32_t)sched.gomaxprocs - load_rlx(&sched.npidle)) {
+		if (!mp->spinning) {
+			mp->spinning = true;
+			xadd_acqrel(&sched.nmspinning, 1);
+		}
+		gp = stealwork(mp, pp);
+		if (gp != NULL)
+			return gp;
+	}
+
+	lock(&sched.lock);
+	if (sched.gcwaiting) {
+		unlock(&sched.lock);
+		goto top;
+	}
+	if (sched.runqsize != 0) {
+		gp = globrunqget(pp, 0);
+		unlock(&sched.lock);
+		return gp;
+	}
+	pidleput(releasep(mp));
+	unlock(&sched.lock);
+
+	/*
+	 * Who makes work looks at nmspinning after queueing it, we look at the
+	 * queues after lowering it: the atomic operations on both sides are
+	 * full fences, so one of the two sees the other.
+	 */
+	spun = mp->spinning;
+	if (spun) {
+		mp->spinning = false;
+		xadd_acqrel(&sched.nmspinning, -1);
+	}
+	if ((spun && anywork()) || sleeptimers(mp)) {
+		lock(&sched.lock);
+		pp = pidleget();
+		unlock(&sched.lock);
+		if (pp != NULL) {
+			acquirep(mp, pp);
+			if (spun) {
+				mp->spinning = true;
+				xadd_acqrel(&sched.nmspinning, 1);
+			}
+			goto top;
+		}
+	}
+	stopm(mp);
+	goto top;
+}
+
+/* On g0, with a P: one round of the scheduler. */
+static _Noreturn void
+schedule(void)
+{
+	struct m *mp = getg()->m;
+	struct g *gp;
+	bool inherit;
+
+	if (mp->locks != 1)
+		throw("schedule: holding locks");
+	gp = findrunnable(mp, &inherit);
+	if (mp->spinning) {
+		/* The last spinner that finds work wakes the next one. */
+		mp->spinning = false;
+		if (xadd_acqrel(&sched.nmspinning, -1) == 1)
+			wakep();
+	}
+	execute(mp, gp, inherit);
+}
+
+/* --- losing and finding a P on the way -------------------------------------------------------- */
+
+/* On g0, no P: gp waits for its turn, the M for another P. */
+static void
+exitsyscall0(void *arg)
+{
+	struct g *gp = arg;
+	struct m *mp = getg()->m;
+	struct p *pp;
+
+	mp->curg = NULL;
+	lock(&sched.lock);
+	pp = sched.gcwaiting ? NULL : pidleget();
+	if (pp == NULL)
+		globrunqput(gp);
+	unlock(&sched.lock);
+	if (pp != NULL) {
+		acquirep(mp, pp);
+		execute(mp, gp, false);
+	}
+	stopm(mp);
+	schedule();
+}
+
+/*
+ * The M is in the runtime (locks == 1) without a P, or sysmon is just taking it.
+ * Returns with a P, maybe on another M; a direct G needs none.
+ */
+struct m *
+exitsyscallslow(struct g *gp, struct m *mp)
+{
+	struct p *pp, **link;
+	int i = 0;
+
+	if (gp->head.direct)
+		return mp;
+	while (load_acq(&mp->nop) == CLAIMED) {
+		if (i++ < 200)
+			procyield(10);
+		else
+			osyield();
+	}
+	if (load_rlx(&mp->nop) == HASP)
+		return mp;
+	if (mp->locks != 1)
+		throw("exitsyscallslow: holding locks");
+	lock(&sched.lock);
+	pp = NULL;
+	if (!sched.gcwaiting) {
+		for (link = &sched.pidle; *link != NULL; link = &(*link)->link) {
+			if (*link == mp->oldp)
+				break;
+		}
+		if (*link != NULL && link != &sched.pidle) {
+			/* To the front: its caches are warm. */
+			pp = *link;
+			*link = pp->link;
+			pp->link = sched.pidle;
+			sched.pidle = pp;
+		}
+		pp = pidleget();
+	}
+	unlock(&sched.lock);
+	if (pp != NULL) {
+		acquirep(mp, pp);
+		return mp;
+	}
+	store_rel(&gp->status, Grunnable);
+	finish(mcall1(&gp->sched, &mp->g0->sched, exitsyscall0, gp));
+	return gp->m;
+}
+
+/* --- Gs ------------------------------------------------------------------------------------------- */
+
+void
+allgadd(struct g *gp)
+{
+	static uint32_t ntids;
+
+	lock(&allglock);
+	if (gp->head.tid == 0)
+		gp->head.tid = (int32_t)(TIDBASE + ++ntids);
+	gp->alllink = allgs;
+	store_rel(&allgs, gp);
+	unlock(&allglock);
+}
+
+uint64_t
+newgoid(struct p *pp)
+{
+	if (pp == NULL)
+		return xadd_rlx(&sched.goidgen, 1) + 1;
+	if (pp->goidcache == pp->goidcacheend) {
+		pp->goidcache = xadd_rlx(&sched.goidgen, GOIDBATCH) + 1;
+		pp->goidcacheend = pp->goidcache + GOIDBATCH;
+	}
+	return pp->goidcache++;
+}
+
+/* Bytes of a slot beyond what the frames may use. */
+static size_t
+overhead(void)
+{
+	return sizeof(struct g) + TCBALIGN + tlsneed + TCBALIGN + PAGESIZE;
+}
+
+/* A new G with a stack of the class, not yet a thread of libc's; or NULL. */
+struct g *
+malg(size_t guardsize, int class)
+{
+	char *lo = stackalloc(class), *hi;
+	struct g *gp;
+
+	if (lo == NULL)
+		return NULL;
+	hi = lo + stackclasssize(class);
+	gp = (struct g *)((uintptr_t)(hi - sizeof(*gp)) & ~(CACHELINE - 1));
+	gp->tcb = tlsplace(gp);
+	gp->sched.tp = (uintptr_t)gp->tcb;
+	gp->stackclass = (uint8_t)class;
+	gp->stack.lo = (uintptr_t)lo + guardsize;
+	gp->stack.hi = tlslow(gp->tcb);
+	gp->status = Gdead;
+	gp->slot = (uintptr_t)lo;
+	gp->guard = (uint32_t)guardsize;
+	if (guardsize > 0)
+		sysguard((uintptr_t)lo, guardsize);
+	allgadd(gp);
+	return gp;
+}
+
+#define GFSCAN 8		/* entries of a P's list that gfget looks at */
+#define GFBATCH 32		/* Gs that move between a P and sched at a time */
+#define GFWARM 1024		/* dead Gs in sched that keep their stacks' pages */
+
+/*
+ * Beyond the warm ones a dead G gives back the pages of its frames, all but the
+ * two at the top, where TCB and TLS are.
+ */
+static void
+gftrim(struct g *gp)
+{
+	uintptr_t lo = gp->stack.lo, hi = (gp->stack.hi & ~(PAGESIZE - 1)) -
+	    PAGESIZE;
+
+	if (hi > lo)
+		sysunused(lo, hi - lo);
+}
+
+/* sched.lock held. */
+static void
+globgfput(struct g *gp)
+{
+	gp->schedlink = sched.gfree[gp->stackclass];
+	sched.gfree[gp->stackclass] = gp;
+	sched.ngfree++;
+}
+
+/* A dead G goes to the free list of pp, or of sched when there is no P. */
+static void
+gfput(struct p *pp, struct g *gp)
+{
+	struct g *list = NULL;
+	int n;
+
+	if (pp == NULL) {
+		lock(&sched.lock);
+		globgfput(gp);
+		unlock(&sched.lock);
+		return;
+	}
+	gp->schedlink = pp->gfree;
+	pp->gfree = gp;
+	if (++pp->ngfree < GFREELOCAL)
+		return;
+	/* The list is a stack: what has just died, and is warm, stays. */
+	for (n = 0, gp = pp->gfree; n < GFREELOCAL - GFBATCH - 1; n++)
+		gp = gp->schedlink;
+	list = gp->schedlink;
+	gp->schedlink = NULL;
+	pp->ngfree -= GFBATCH;
+	if (load_rlx(&sched.ngfree) > GFWARM)
+		for (gp = list; gp != NULL; gp = gp->schedlink)
+			gftrim(gp);
+	lock(&sched.lock);
+	while ((gp = list) != NULL) {
+		list = gp->schedlink;
+		globgfput(gp);
+	}
+	unlock(&sched.lock);
+}
+
+/* A dead G with a stack of the class, or NULL.  Owner of pp. */
+static struct g *
+gfget(struct p *pp, int class)
+{
+	struct g **link, *gp;
+	int n;
+
+	if (pp != NULL) {
+		n = 0;
+		for (link = &pp->gfree; (gp = *link) != NULL && n < GFSCAN;
+		     link = &gp->schedlink, n++) {
+			if (gp->stackclass != class)
+				continue;
+			*link = gp->schedlink;
+			pp->ngfree--;
+			return gp;
+		}
+	}
+	if (load_rlx(&sched.ngfree) == 0)
+		return NULL;
+	lock(&sched.lock);
+	gp = sched.gfree[class];
+	if (gp != NULL) {
+		sched.gfree[class] = gp->schedlink;
+		sched.ngfree--;
+		for (n = 1; pp != NULL && n < GFBATCH &&
+		     pp->ngfree < GFREELOCAL / 2; n++) {
+			struct g *more = sched.gfree[class];
+
+			if (more == NULL)
+				break;
+			sched.gfree[class] = more->schedlink;
+			sched.ngfree--;
+			more->schedlink = pp->gfree;
+			pp->gfree = more;
+			pp->ngfree++;
+		}
+	}
+	unlock(&sched.lock);
+	return gp;
+}
+
+/* The owner of a finished G (its joiner, who detaches it) gives it back. */
+void
+gfree(struct g *gp)
+{
+	struct m *mp;
+	int i;
+
+	if (giskthread(gp)) {
+		freebound(gp);
+		return;
+	}
+	/* Its last instructions on its own stack are a switch away. */
+	for (i = 0; load_acq(&gp->status) != Gdead; i++) {
+		if (i < 100)
+			procyield(10);
+		else
+			osyield();
+	}
+	if (gp->adopted)
+		return;		/* the main thread's stack is the process's */
+	needg();
+	mp = acquirem();
+	gfput(load_rlx(&mp->nop) == HASP ? mp->p : NULL, gp);
+	releasem(mp);
+}
+
+/* The first frame of a G's own; prev is the G that the M comes from. */
+static void
+gstart(void *prev)
+{
+	struct g *gp = getg();
+
+	finish(prev);
+	releasem(gp->m);
+	if (gp->fresh) {
+		gp->fresh = false;
+		tlsstart();
+	}
+	gp->entry(gp->entryarg);
+}
+
+static int
+stackclassfor(struct p *pp, const struct newprocargs *a)
+{
+	size_t size = a->guardsize + overhead();
+	int class;
+
+	if (a->stackaddr == NULL)
+		size += a->stacksize + SIGFRAMEROOM;
+	if (size < a->stacksize)
+		return -1;
+	if (pp == NULL)
+		return stackclassof(size);
+	if (pp->lastsize != size) {
+		class = stackclassof(size);
+		if (class < 0)
+			return -1;
+		pp->lastsize = size;
+		pp->lastclass = class;
+	}
+	return pp->lastclass;
+}
+
+/* Counts a G that comes to life. */
+void
+newgcount(void)
+{
+	uint32_t n = xadd_rlx(&sched.ngsys, 1) + 1;
+
+	xadd_rlx(&sched.ncreated, 1);
+	if (n > load_rlx(&sched.gspeak))
+		store_rlx(&sched.gspeak, n);
+}
+
+int
+newproc(const struct newprocargs *a, struct g **out)
+{
+	size_t guard = (a->guardsize + PAGESIZE - 1) & ~(PAGESIZE - 1);
+	uintptr_t hi;
+	struct g *gp;
+	struct m *mp;
+	struct p *pp;
+	int class;
+
+	needg();
+	if (a->bound || sched.mode == MODE_BOUND)
+		return newbound(a, out);
+	mp = acquirem();
+	pp = load_rlx(&mp->nop) == HASP ? mp->p : NULL;
+	class = stackclassfor(pp, a);
+	gp = class >= 0 ? gfget(pp, class) : NULL;
+	releasem(mp);
+	if (class < 0)
+		return -EAGAIN;
+	/* Outside the runtime: libc's malloc may be the program's. */
+	if (gp == NULL) {
+		gp = malg(guard, class);
+		if (gp == NULL)
+			return -EAGAIN;
+		if (!tlsalloc(gp)) {
+			gfput(NULL, gp);
+			return -EAGAIN;
+		}
+		gp->fresh = true;
+	} else {
+		tlsreset(gp);
+	}
+	if (guard > gp->guard) {
+		sysguard(gp->slot, guard);
+		gp->guard = (uint32_t)guard;
+		gp->stack.lo = gp->slot + guard;
+	}
+	hi = gp->stack.hi;
+	if (a->stackaddr != NULL)
+		hi = (uintptr_t)a->stackaddr + a->stacksize;
+	gostartcall(&gp->sched, hi, gstart);
+	gp->entry = a->fn;
+	gp->entryarg = a->arg;
+	gp->interrupted = 0;
+	gp->freeondeath = false;
+	gp->status = Gwaiting;
+	memset(&gp->thread, 0, sizeof(gp->thread));
+	*out = gp;
+	return 0;
+}
+
+int
+newprocready(struct g *gp, uintptr_t *thread)
+{
+	struct m *mp;
+
+	newgcount();
+	if (gp->adopted)
+		return startbound(gp, thread);
+	*thread = (uintptr_t)gp->tcb;
+	mp = acquirem();
+	gp->goid = newgoid(load_rlx(&mp->nop) == HASP ? mp->p : NULL);
+	goready(gp, true);
+	releasem(mp);
+	return 0;
+}
+
+/* goexit's G is off its stack. */
+static void
+gdestroy(struct g *gp, void *arg)
+{
+	bool free = gp->freeondeath && !gp->adopted;
+
+	(void)arg;
+	/* Release: what the thread did is seen by whoever reuses it. */
+	store_rel(&gp->status, Gdead);
+	if (free)
+		gfput(getg()->m->p, gp);
+}
+
+void
+goexit1(bool free)
+{
+	struct g *gp = getg();
+	struct m *mp;
+
+	xadd_rlx(&sched.ngsys, -1);
+	if (giskthread(gp))
+		return;
+	if (gp->bound)
+		unlockosthread(gp);
+	gp->freeondeath = free;
+	mp = acquirem();
+	mswitch(mp, gp, gdestroy, NULL);
+	throw("goexit1: a dead G was resumed");
+}
+
+struct g *
+gofthread(uintptr_t thread)
+{
+	return *(struct g **)(thread + (uintptr_t)((char *)&tls_g -
+	    (char *)threadpointer()));
+}
+
+uintptr_t
+threadofg(struct g *gp)
+{
+	return (uintptr_t)gp->tcb;
+}
+
+struct g *
+gwithtid(int tid)
+{
+	struct g *gp;
+
+	for (gp = load_acq(&allgs); gp != NULL; gp = gp->alllink)
+		if (gp->head.tid == tid && load_rlx(&gp->status) != Gdead)
+			return gp;
+	return NULL;
+}
+
+bool
+giskthread(struct g *gp)
+{
+	return gp->adopted && gp->bound;
+}
+
+bool
+gisforeign(struct g *gp)
+{
+	return gp->foreign;
+}
+
+void
+gstack(struct g *gp, uintptr_t *lo, uintptr_t *hi)
+{
+	*lo = gp->stack.lo;
+	*hi = gp->stack.hi;
+}
+
+enum gmpmode
+schedmode(void)
+{
+	return load_acq(&sched.started) ? sched.mode : MODE_OFF;
+}
+
+void
+gsetsigmask(uint64_t mask)
+{
+	struct g *gp = getg();
+	struct m *mp;
+
+	if (gp->head.direct) {
+		gp->thread.sigmask = mask;
+		setsigmask(gp->m, mask);
+		return;
+	}
+	mp = acquirem();
+	gp->thread.sigmask = mask;
+	setsigmask(mp, mask);
+	releasem(mp);
+}
+
+int
+gtid(struct g *gp)
+{
+	return gp->head.tid;
+}
+
+struct gthread *
+gthreadof(struct g *gp)
+{
+	return &gp->thread;
+}

@@ -1,0 +1,173 @@
+/* Functions that the files of core share, by file. */
+#ifndef CORE_RUNTIME_H
+#define CORE_RUNTIME_H
+
+#include "core/runtime2.h"
+
+/* lock_futex.c */
+void lock(struct mutex *l);
+void unlock(struct mutex *l);
+void noteclear(struct note *n);
+void notewakeup(struct note *n);
+void notesleep(struct note *n);
+bool notetsleep(struct note *n, int64_t ns);	/* true when woken, not late */
+
+/* os_linux.c: every system call that core makes; none touches errno */
+int futexsleep(const uint32_t *addr, uint32_t val, int clock, int64_t deadline);
+void futexwakeup(const uint32_t *addr, int n);
+void osyield(void);
+void usleeprt(int64_t ns);
+int32_t ostid(void);
+int64_t oscputime(int32_t tid);
+bool asyncfenceinit(void);
+void asyncfence(void);
+extern bool needfence;
+void *sysalloc(size_t n);
+void *sysreserve(size_t n);
+void *sysgrow(void *p, size_t from, size_t to);
+void sysfree(void *p, size_t n);
+void sysguard(uintptr_t lo, size_t n);
+void sysunused(uintptr_t lo, size_t n);
+void ossigmask(uint64_t mask);
+uint64_t osgetsigmask(void);
+int newosproc(pthread_t *thread, const pthread_attr_t *attr,
+    void *(*fn)(void *), void *arg);
+int newosprocm(void *(*fn)(void *), void *arg);
+void osjoin(pthread_t thread);
+void osdetach(pthread_t thread);
+bool oskeycreate(pthread_key_t *key, void (*destructor)(void *));
+void oskeyset(pthread_key_t key, void *value);
+void osrseqoff(void *area);
+int oscpus(void);
+void oswrite(int fd, const char *s, size_t n);
+void *persistentalloc(size_t n);
+void persistentlock(void);
+void persistentunlock(void);
+
+/* env.c */
+struct debugvars {
+	bool checkdead;
+	uint64_t randomize;	/* seed, 0 when off */
+	const char *stats;	/* prefix of the statistics file, or NULL */
+};
+extern struct debugvars debug;
+extern int envprocs;		/* GMPPROCS, or 0 */
+extern enum gmpmode envmode;
+void parsedebugvars(void);
+
+/* panic.c */
+extern const char *const waitreasons[WAITREASONS];
+void badsetting(const char *var, const char *value, const char *allowed);
+size_t fmtu64(char *buf, uint64_t v);
+void print(const char *s);
+void printu(uint64_t v);
+void printx(uint64_t v);
+void schedtrace(void);
+
+/* stats.c */
+void statsinit(void);
+void statswrite(void);
+
+/* stack.c */
+int stackclassof(size_t size);		/* -1 when too large */
+size_t stackclasssize(int class);
+void *stackalloc(int class);
+void stacklock(void);
+void stackunlock(void);
+
+/* tls.c */
+extern size_t tlsneed;			/* bytes for static TLS and TCB */
+const char *tlsinit(void);		/* NULL, or what is missing */
+const char *tlsselftest(void);
+void *tlsplace(void *hi);		/* TCB for a block that ends at hi */
+bool tlsalloc(struct g *gp);
+void tlsreset(struct g *gp);
+void tlsstart(void);
+void *tlsrseq(const void *tcb);
+void tlsforkchild(struct g *self);
+uintptr_t tlslow(const void *tcb);
+int32_t tlstid(const void *tcb);
+void tlssettid(void *tcb, int32_t tid);
+
+/* runq.c */
+bool runqempty(struct p *pp);
+uint32_t runqlen(struct p *pp);
+void runqput(struct p *pp, struct g *gp, bool next);
+struct g *runqget(struct p *pp, bool *inherit);
+struct g *runqsteal(struct p *pp, struct p *from, bool takenext);
+void globrunqput(struct g *gp);
+struct g *globrunqget(struct p *pp, int max);
+
+/* time.c */
+void addtimer(struct p *pp, struct timer *t, int64_t when);
+void deltimer(struct timer *t);
+int runtimers(struct p *pp, int64_t now);
+int64_t nexttimer(void);
+void movetimers(struct p *to, struct p *from);
+
+/* parkinglot.c */
+struct g *timerwoke(struct timer *t);
+void parkforkchild(void);
+
+/* proc.c */
+struct m *acquirem(void);
+void releasem(struct m *mp);
+void goready(struct g *gp, bool next);
+void wakep(void);
+void startm(struct p *pp, bool spinning);
+void handoffp(struct p *pp);
+struct p *pidleget(void);
+void pidleput(struct p *pp);
+void acquirep(struct m *mp, struct p *pp);
+struct p *releasep(struct m *mp);
+void gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why);
+void startnewms(void);
+void newgcount(void);
+void mcommoninit(struct m *mp, struct g *g0);
+struct g *malg(size_t guardsize, int class);
+void allgadd(struct g *gp);
+void setsigmask(struct m *mp, uint64_t mask);
+uint64_t newgoid(struct p *pp);
+struct m *exitsyscallslow(struct g *gp, struct m *mp);
+
+/* bound.c */
+int newbound(const struct newprocargs *a, struct g **out);
+int startbound(struct g *gp, uintptr_t *thread);
+void freebound(struct g *gp);
+void unlockosthread(struct g *gp);
+void boundinit(void);
+void boundforkchild(void);
+
+/* procs.c */
+void procresize(int n);
+void procforkchild(void);
+
+/* syscall.c */
+bool retakep(struct p *pp, struct m *mp);
+void syscallforkchild(void);
+
+static inline uint32_t
+fastrand(struct m *mp)
+{
+	uint32_t x = mp->rand;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return mp->rand = x;
+}
+
+static inline void
+casgstatus(struct g *gp, enum gstatus from, enum gstatus to)
+{
+	if (unlikely(load_rlx(&gp->status) != from))
+		throw("casgstatus: bad status");
+	store_rel(&gp->status, to);
+}
+
+/* sysmon.c */
+void *sysmon(void *arg);
+void sysmonwake(void);
+void checkdead(void);
+
+#endif

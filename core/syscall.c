@@ -1,0 +1,127 @@
+/*
+ * Calls that block in the kernel, and the P's way out from under them.
+ *
+ * An announced call (entersyscall) costs three plain stores and one load more
+ * than the call: there is no hand-shake with the P on the way in or out.  Who
+ * wants the P takes it with retakep(), announced or not:
+ *
+ *	retakep()				the M, in acquirem() or exitsyscall()
+ *	m->nop: HASP -> CLAIMED			m->locks++
+ *	asyncfence()				(compiler barrier)
+ *	m->locks != 0: CLAIMED -> HASP, no	m->nop != HASP: exitsyscallslow()
+ *	else take m->p, nop = NOP
+ *
+ * asyncfence() makes the M pass a full fence, so either the claimer sees that
+ * the M is in the runtime and gives up, or the M sees the claim and waits for
+ * its outcome.  Go 1.19's way, a compare-and-swap of p->status on the way back,
+ * costs 5 ns in every call and cannot take the P of a call that nobody announced
+ * (stdio's read, a contended arena of malloc): here both are one mechanism.
+ */
+#include "core/runtime.h"
+
+/* One claimer at a time: sysmon, or a stop of the world. */
+static struct mutex claimlock;
+
+/*
+ * Takes pp from mp, which is in a system call, in the kernel unannounced, or in
+ * user code, but not in the runtime.  True: pp is idle and the caller's.
+ */
+bool
+retakep(struct p *pp, struct m *mp)
+{
+	bool taken = false;
+
+	lock(&claimlock);
+	if (cas_acqrel(&mp->nop, HASP, CLAIMED)) {
+		asyncfence();
+		/*
+		 * nop is compared again: between the two the M may have been in
+		 * the runtime, given its P up and got another one.
+		 */
+		if (load_acq(&mp->nop) == CLAIMED && load_acq(&mp->locks) == 0 &&
+		    mp->p == pp) {
+			mp->oldp = pp;
+			mp->p = NULL;
+			pp->m = NULL;
+			store_rel(&pp->status, Pidle);
+			store_rel(&mp->nop, NOP);
+			taken = true;
+		} else {
+			cas_acqrel(&mp->nop, CLAIMED, HASP);
+		}
+	}
+	unlock(&claimlock);
+	return taken;
+}
+
+void
+entersyscall(void)
+{
+	struct g *gp = getg();
+	struct m *mp = gp->m;
+
+	store_rlx(&gp->status, Gsyscall);
+	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
+	store_rlx(&mp->insyscall, 1);
+	barrier();
+}
+
+void
+exitsyscall(void)
+{
+	struct g *gp = getg();
+	struct m *mp = gp->m;
+
+	barrier();
+	store_rlx(&mp->insyscall, 0);
+	store_rlx(&gp->status, Grunning);
+	mp = acquirem();
+	releasem(mp);
+}
+
+/* Gives the P away at once; the G is Gsyscall. */
+static void
+blocking(struct g *gp)
+{
+	struct m *mp = acquirem();
+	struct p *pp;
+
+	store_rlx(&gp->status, Gsyscall);
+	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
+	store_rlx(&mp->insyscall, 1);
+	pp = releasep(mp);
+	mp->oldp = pp;
+	releasem(mp);
+	handoffp(pp);
+}
+
+void
+entersyscallblock(void)
+{
+	blocking(getg());
+}
+
+void
+entersyscallfn(void)
+{
+	struct g *gp = getg();
+
+	if (gp->head.direct == 0)
+		blocking(gp);
+	gp->head.direct++;
+}
+
+void
+exitsyscallfn(void)
+{
+	struct g *gp = getg();
+
+	if (--gp->head.direct == 0)
+		exitsyscall();
+}
+
+void
+syscallforkchild(void)
+{
+	claimlock.key = 0;
+}

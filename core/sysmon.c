@@ -1,0 +1,252 @@
+/*
+ * The monitor: a kernel thread without a P.  It takes Ps from Ms that sleep in
+ * the kernel, ends time slices, wakes an idle P for a G that nobody runs, and
+ * makes kernel threads for newm().
+ *
+ * It looks every 20 us while there is something to do, backs off to 10 ms when
+ * there is not, and sleeps for good while every P is idle: whoever takes a P off
+ * the idle list wakes it.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/runtime.h"
+
+#define MINDELAY 20000ll	/* ns */
+#define MAXDELAY 10000000ll
+#define LONELYDELAY 1000000ll	/* the longest a lone G waits while a P idles */
+#define IDLEROUNDS 50		/* rounds at MINDELAY before the back-off */
+#define SLICE 10000000ll	/* Go's forcePreemptNS */
+#define STATSDELAY 10000000ll
+
+/* sched.lock held. */
+void
+sysmonwake(void)
+{
+	if (sched.sysmonwait) {
+		store_rlx(&sched.sysmonwait, 0);
+		notewakeup(&sched.sysmonnote);
+	}
+}
+
+/*
+ * True when the kernel thread sleeps (state S or D), as opposed to waiting for
+ * a CPU: its CPU clock stands still in both.  unknown when /proc does not say.
+ */
+static bool
+sleeping(int32_t tid, bool unknown)
+{
+	char path[48] = "/proc/self/task/", buf[256], *p;
+	size_t n = strlen(path);
+	long fd, r;
+
+	n += fmtu64(path + n, (uint64_t)tid);
+	memcpy(path + n, "/stat", 6);
+	fd = rawsyscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0,
+	    0, 0);
+	if (fd < 0)
+		return unknown;
+	r = rawsyscall(SYS_read, fd, (long)buf, sizeof(buf) - 1, 0, 0, 0);
+	rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (r <= 0)
+		return unknown;
+	buf[r] = 0;
+	p = strrchr(buf, ')');		/* the name may hold anything */
+	if (p == NULL || p[1] == 0)
+		return unknown;
+	return p[2] == 'S' || p[2] == 'D';
+}
+
+/*
+ * The M runs a G and has not been in the scheduler since the last look.  True
+ * when it sleeps in a call that nobody announced, and its P was taken.
+ */
+static bool
+latehandoff(struct p *pp, struct m *mp, int64_t now)
+{
+	bool want = !runqempty(pp) || load_rlx(&sched.runqsize) != 0;
+	int64_t cpu = oscputime(mp->tid), still;
+
+	if (cpu < 0)
+		return false;
+	if (cpu != mp->cputime) {
+		mp->cputime = cpu;
+		mp->cpusince = now;
+		return false;
+	}
+	still = now - mp->cpusince;
+	/* Without work it is taken too, but late: so that all may go idle. */
+	if (!want && still < SLICE)
+		return false;
+	if (!sleeping(mp->tid, still > 2 * SLICE) || !retakep(pp, mp))
+		return false;
+	xadd_rlx(&sched.nlate, 1);
+	handoffp(pp);
+	return true;
+}
+
+/* One look at every P.  Returns how many were taken or given work to. */
+static int
+retake(int64_t now)
+{
+	int n = 0, i;
+
+	for (i = 0; i < sched.gomaxprocs; i++) {
+		struct p *pp = allp[i];
+		struct m *mp = load_acq(&pp->m);
+		uint32_t tick;
+		int64_t when;
+
+		if (load_rlx(&pp->status) != Prunning || mp == NULL)
+			continue;
+		when = load_acq(&pp->timer0when);
+		if (when != 0 && when <= now) {
+			store_rlx(&pp->timerdue, 1);
+			if (load_rlx(&sched.npidle) != 0)
+				wakep();
+		}
+		tick = load_rlx(&pp->schedtick);
+		if (tick != pp->lasttick) {
+			pp->lasttick = tick;
+			pp->tickwhen = now;
+		} else if (now - pp->tickwhen >= SLICE) {
+			store_rlx(&pp->preempt, 1);
+		}
+		if (load_rlx(&mp->insyscall)) {
+			tick = load_rlx(&mp->syscalltick);
+			if (tick != pp->lastsyscalltick) {
+				pp->lastsyscalltick = tick;
+				pp->syscallwhen = now;
+				continue;
+			}
+			if (runqempty(pp) && load_rlx(&sched.runqsize) == 0 &&
+			    load_rlx(&sched.nmspinning) +
+				    load_rlx(&sched.npidle) > 0 &&
+			    now - pp->syscallwhen < SLICE)
+				continue;
+			if (retakep(pp, mp)) {
+				handoffp(pp);
+				n++;
+			}
+			continue;
+		}
+		tick = load_rlx(&pp->switches);
+		if (tick != pp->lastswitches) {
+			pp->lastswitches = tick;
+			mp->cputime = -1;
+			continue;
+		}
+		if (latehandoff(pp, mp, now)) {
+			n++;
+		} else if (!runqempty(pp) && load_rlx(&sched.npidle) != 0) {
+			/* Alone in the queue, and its P has other things to do. */
+			wakep();
+			n++;
+		}
+	}
+	return n;
+}
+
+/* True when some G is in the kernel, where it can take signals. */
+static bool
+anyinkernel(void)
+{
+	struct m *mp;
+
+	if (load_rlx(&sched.nbound) != 0)
+		return true;
+	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
+		if (load_rlx(&mp->curg) != NULL)
+			return true;
+	return false;
+}
+
+/*
+ * Sleeps until a P leaves the idle list.  When no G is on a kernel thread, all
+ * being parked, nobody but us is there to take the process's signals.
+ */
+static void
+deepsleep(void)
+{
+	bool open;
+
+	lock(&sched.lock);
+	if (sched.npidle != (uint32_t)sched.gomaxprocs || sched.newms != NULL) {
+		unlock(&sched.lock);
+		return;
+	}
+	noteclear(&sched.sysmonnote);
+	store_rlx(&sched.sysmonwait, 1);
+	unlock(&sched.lock);
+	statswrite();
+	open = !anyinkernel();
+	if (open)
+		ossigmask(sched.sigmask);
+	notesleep(&sched.sysmonnote);
+	if (open)
+		ossigmask(ALLSIGNALS);
+}
+
+void *
+sysmon(void *arg)
+{
+	int64_t delay = MINDELAY, now, laststats = 0;
+	int idle = 0, allidle = 0;
+
+	(void)arg;
+	for (;;) {
+		if (idle == 0)
+			delay = MINDELAY;
+		else if (idle > IDLEROUNDS)
+			delay *= 2;
+		if (load_rlx(&sched.npidle) != 0 && delay > LONELYDELAY)
+			delay = LONELYDELAY;
+		if (delay > MAXDELAY)
+			delay = MAXDELAY;
+		if (notetsleep(&sched.sysmonnote, delay)) {
+			noteclear(&sched.sysmonnote);
+			startnewms();
+		}
+		if (load_rlx(&sched.npidle) == (uint32_t)sched.gomaxprocs) {
+			/* Not at the first sight: blocked calls come back. */
+			if (++allidle > 20) {
+				deepsleep();
+				noteclear(&sched.sysmonnote);
+				startnewms();
+				allidle = 0;
+				idle = 0;
+			}
+		} else {
+			allidle = 0;
+		}
+		now = nanotime();
+		if (retake(now) > 0)
+			idle = 0;
+		else
+			idle++;
+		if (debug.stats != NULL && now - laststats > STATSDELAY) {
+			laststats = now;
+			statswrite();
+		}
+	}
+}
+
+/*
+ * Called when an M goes idle; sched.lock held.  With GMPDEBUG=checkdead=1 ends
+ * a process in which every thread waits for another.  Only then: a process may
+ * well wait for a signal.
+ */
+void
+checkdead(void)
+{
+	if (!debug.checkdead || sched.nmidle != sched.mcount ||
+	    load_rlx(&sched.nbound) != 0 || sched.newms != NULL ||
+	    sched.runqsize != 0 || nexttimer() != 0 ||
+	    load_rlx(&sched.ngsys) == 0)
+		return;
+	print("libgmpthread: all threads are asleep - deadlock!\n");
+	schedtrace();
+	_exit(2);
+}

@@ -1,0 +1,581 @@
+/*
+ * A G's libc context: TCB, static TLS and DTV of its own, so that errno,
+ * __thread variables, locale, malloc's cache and stdio's lock owners are right
+ * by construction.
+ *
+ * glibc's private layout is taken from what it publishes for debuggers
+ * (_thread_db_*), from the kernel (get_robust_list) and from the live thread,
+ * never from a constant of ours.  Where something is missing or makes no sense,
+ * tlsinit() or tlsselftest() says so and the program runs on plain NPTL.
+ *
+ * The TCBs are linked into the loader's list of threads with stacks of their own
+ * (_dl_stack_user).  So a dlopen() of a module with static TLS gives every G its
+ * image, dlclose() waits for Gs inside lazy binding, and setuid()'s broadcast
+ * skips them, since tgkill() refuses their tids.  We only ever append, which a
+ * reader that walks the list under libc's lock does not mind.
+ */
+#include <ctype.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <locale.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "core/runtime.h"
+
+#define MAXMODULES 512
+
+/* A module's TLS.  The image is our copy: dlclose may unmap the original. */
+struct tlsmodule {
+	size_t modid;
+	size_t offset;		/* below the TCB */
+	size_t filesz, memsz;
+	const void *original;	/* tells modules apart, never read */
+	const char *image;
+};
+
+struct modtab {
+	uint64_t print;		/* of the loader's modules that it was made for */
+	bool dynamic;		/* some module's TLS is allocated on first use */
+	uint32_t nslots;	/* highest module id, and the one after it */
+	uint32_t n;
+	struct tlsmodule mod[];
+};
+
+size_t tlsneed;
+size_t tcbtidoff;
+__thread struct g *tls_g __attribute__((tls_model("initial-exec")));
+
+static size_t sizeofpthread;
+static size_t listoff, canceloff, specificoff, firstblockoff, robustoff;
+static ptrdiff_t rseqoff, respoff;
+static size_t ltlsoff, ltlsmodid;	/* in struct link_map */
+static size_t robustlen;
+static size_t tlsalign;
+static struct modtab *modtab;		/* published by store_rel */
+static struct mutex modlock;
+static size_t libclo, libchi, ourlo, ourhi;	/* offsets below the TCB */
+
+struct listnode {
+	struct listnode *next, *prev;
+};
+
+static struct listnode *stackuser;	/* _rtld_global._dl_stack_user */
+static struct mutex linkmutex;
+
+static void *(*dl_allocate_tls)(void *);
+static void (*dl_deallocate_tls)(void *, bool);
+static void (*ctype_init)(void);
+
+/* A field's byte offset from its descriptor { bits, count, offset }. */
+static bool
+field(const char *name, size_t limit, size_t *off)
+{
+	const uint32_t *d = dlsym(RTLD_DEFAULT, name);
+
+	if (d == NULL || d[2] == 0 || d[2] >= limit || d[2] % 4 != 0)
+		return false;
+	*off = d[2];
+	return true;
+}
+
+/* Also before any constructor: a mutex's owner word needs it. */
+size_t
+tcbtidoffinit(void)
+{
+	size_t off;
+
+	if (!field("_thread_db_pthread_tid", 1 << 16, &off))
+		throw("libc does not say where a thread's tid is");
+	tcbtidoff = off;
+	return off;
+}
+
+int32_t
+tlstid(const void *tcb)
+{
+	return *(const int32_t *)((const char *)tcb + tcbtidoff);
+}
+
+void
+tlssettid(void *tcb, int32_t tid)
+{
+	*(int32_t *)((char *)tcb + tcbtidoff) = tid;
+}
+
+/* The module of tab that is the same as m, or NULL. */
+static const struct tlsmodule *
+known(const struct modtab *tab, const struct tlsmodule *m)
+{
+	uint32_t i;
+
+	for (i = 0; tab != NULL && i < tab->n; i++) {
+		const struct tlsmodule *o = &tab->mod[i];
+
+		if (o->modid == m->modid && o->offset == m->offset &&
+		    o->original == m->original)
+			return o;
+	}
+	return NULL;
+}
+
+/* struct dtv_slotinfo_list of the loader (elf/dl-tls.c): index is the module id. */
+struct slotinfolist {
+	size_t len;
+	struct slotinfolist *next;
+	struct {
+		size_t gen;
+		void *map;
+	} slot[];
+};
+
+static struct slotinfolist **slotinfo;
+
+/*
+ * Tells whether modules with TLS have come or gone: new ones take the lowest
+ * free id, so it is enough to look at n ids.
+ */
+static uint64_t
+fingerprint(uint32_t n)
+{
+	struct slotinfolist *l = *slotinfo;
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < l->len && i <= n; i++)
+		sum += ((uintptr_t)load_rlx(&l->slot[i].map) +
+		    load_rlx(&l->slot[i].gen)) * (2 * i + 1);
+	return sum;
+}
+
+struct findctx {
+	const struct modtab *old;
+	struct modtab *tab;
+	uint32_t cap;
+	bool full;
+};
+
+/* Under the loader's lock: link maps neither come nor go. */
+static int
+findmodule(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct findctx *c = arg;
+	const struct tlsmodule *o;
+	struct tlsmodule *m;
+	struct link_map *lm;
+	size_t off = 0;
+	int i;
+
+	(void)size;
+	if (info->dlpi_tls_modid == 0)
+		return 0;
+	if (c->tab->nslots <= info->dlpi_tls_modid)
+		c->tab->nslots = (uint32_t)info->dlpi_tls_modid + 1;
+	for (lm = _r_debug.r_map; lm != NULL; lm = lm->l_next) {
+		if (*(size_t *)((char *)lm + ltlsmodid) == info->dlpi_tls_modid) {
+			off = *(size_t *)((char *)lm + ltlsoff);
+			break;
+		}
+	}
+	/* NO_TLS_OFFSET is 0 and FORCED_DYNAMIC_TLS_OFFSET -1: no static block. */
+	if (off == 0 || off == SIZE_MAX) {
+		c->tab->dynamic = true;
+		return 0;
+	}
+	if (c->tab->n == c->cap) {
+		c->full = true;
+		return 1;
+	}
+	m = &c->tab->mod[c->tab->n++];
+	m->modid = info->dlpi_tls_modid;
+	m->offset = off;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+
+		if (ph->p_type != PT_TLS)
+			continue;
+		m->filesz = ph->p_filesz;
+		m->memsz = ph->p_memsz;
+		m->original = (const void *)(info->dlpi_addr + ph->p_vaddr);
+		o = known(c->old, m);
+		if (o != NULL) {
+			m->image = o->image;
+		} else if (m->filesz > 0) {
+			char *copy = persistentalloc(m->filesz);
+
+			if (copy == NULL) {
+				c->full = true;
+				return 1;
+			}
+			memcpy(copy, m->original, m->filesz);
+			m->image = copy;
+		}
+	}
+	return 0;
+}
+
+/* True for a variable of the calling thread at below in module m. */
+static bool
+holds(const struct tlsmodule *m, size_t below)
+{
+	return below <= m->offset && below > m->offset - m->memsz;
+}
+
+/*
+ * Publishes the list of modules with static TLS.  Old lists stay: somebody may
+ * be reading one.
+ */
+static bool
+scanmodules(void)
+{
+	struct modtab *old = modtab, *tab;
+	const size_t tabsize =
+	    sizeof(*tab) + MAXMODULES * sizeof(tab->mod[0]);
+	struct findctx c;
+	size_t below;
+	uint32_t i;
+
+	tab = sysalloc(tabsize);
+	if (tab == NULL)
+		return false;
+	c = (struct findctx){ .old = old, .tab = tab, .cap = MAXMODULES };
+	dl_iterate_phdr(findmodule, &c);
+	tab->print = fingerprint(tab->nslots);
+	if (c.full)
+		return false;
+	if (old != NULL && old->dynamic)
+		tab->dynamic = true;
+	for (i = 0; i < tab->n; i++) {
+		struct tlsmodule *m = &tab->mod[i];
+
+		below = (size_t)((char *)threadpointer() - (char *)&tls_g);
+		if (holds(m, below)) {
+			ourlo = m->offset;
+			ourhi = m->offset - m->memsz;
+		}
+		below = (size_t)-respoff;
+		if (holds(m, below)) {
+			libclo = m->offset;
+			libchi = m->offset - m->memsz;
+		}
+	}
+	store_rel(&modtab, tab);
+	return true;
+}
+
+const char *
+tlsinit(void)
+{
+	void (*staticinfo)(size_t *, size_t *);
+	const uint32_t *d;
+	char *self = threadpointer();
+	void *head = NULL;
+	ptrdiff_t *rs;
+	char *p, *rtld;
+	size_t off;
+
+	dl_allocate_tls = (__typeof__(dl_allocate_tls))dlsym(RTLD_DEFAULT,
+	    "_dl_allocate_tls");
+	dl_deallocate_tls = (__typeof__(dl_deallocate_tls))dlsym(RTLD_DEFAULT,
+	    "_dl_deallocate_tls");
+	ctype_init = (void (*)(void))dlsym(RTLD_DEFAULT, "__ctype_init");
+	staticinfo = (__typeof__(staticinfo))dlsym(RTLD_DEFAULT,
+	    "_dl_get_tls_static_info");
+	if (dl_allocate_tls == NULL || dl_deallocate_tls == NULL ||
+	    ctype_init == NULL || staticinfo == NULL)
+		return "libc does not export its TLS functions";
+	staticinfo(&tlsneed, &tlsalign);
+	rtld = dlsym(RTLD_DEFAULT, "_rtld_global");
+	if (rtld == NULL ||
+	    !field("_thread_db_rtld_global__dl_stack_user", 1 << 16, &off))
+		return "libc does not say where its list of threads is";
+	stackuser = (struct listnode *)(rtld + off);
+	if (!field("_thread_db_rtld_global__dl_tls_dtv_slotinfo_list", 1 << 16,
+		&off))
+		return "libc does not say where its list of modules is";
+	slotinfo = (struct slotinfolist **)(rtld + off);
+	d = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
+	if (d == NULL || d[0] < 256 || d[0] > 65536 || tlsneed < d[0])
+		return "libc does not say how large a thread is";
+	sizeofpthread = d[0];
+	if (tlsalign < TCBALIGN)
+		tlsalign = TCBALIGN;
+	if (tlsalign > PAGESIZE)
+		return "a module wants TLS aligned to more than a page";
+	if (!field("_thread_db_pthread_tid", sizeofpthread, &tcbtidoff) ||
+	    !field("_thread_db_pthread_list", sizeofpthread, &listoff) ||
+	    !field("_thread_db_pthread_cancelhandling", sizeofpthread,
+		&canceloff) ||
+	    !field("_thread_db_pthread_specific", sizeofpthread, &specificoff) ||
+	    !field("_thread_db_link_map_l_tls_offset", 1 << 16, &ltlsoff) ||
+	    !field("_thread_db_link_map_l_tls_modid", 1 << 16, &ltlsmodid))
+		return "libc does not describe its thread structure";
+	if (tlstid(self) != ostid())
+		return "libc's tid is not where it says";
+	if (stackuser->next->prev != stackuser ||
+	    stackuser->prev->next != stackuser)
+		return "libc's list of threads is not where it says";
+	p = *(char **)(self + specificoff);
+	if (p < self || p >= self + sizeofpthread)
+		return "libc's thread-specific data is not where it says";
+	firstblockoff = (size_t)(p - self);
+	if (rawsyscall(SYS_get_robust_list, 0, (long)&head, (long)&robustlen, 0,
+		0, 0) != 0 || (char *)head < self ||
+	    (char *)head + robustlen > self + sizeofpthread)
+		return "libc's robust list is not in its thread structure";
+	robustoff = (size_t)((char *)head - self);
+	rs = dlsym(RTLD_DEFAULT, "__rseq_offset");
+	if (rs != NULL)
+		rseqoff = *rs;
+	p = dlsym(RTLD_DEFAULT, "__resp");
+	if (p == NULL)
+		return "libc does not export its resolver state";
+	respoff = p - self;
+	if (!scanmodules() || libclo == 0 || ourlo == 0)
+		return "the TLS of libc or of this library was not found";
+	return NULL;
+}
+
+/*
+ * The TCB of a block for TLS and TCB that ends at hi.  The caller has room for
+ * tlsneed bytes and the alignment below.
+ */
+void *
+tlsplace(void *hi)
+{
+	uintptr_t tcb = (uintptr_t)hi - sizeofpthread;
+
+	return (void *)(tcb & ~(tlsalign - 1));
+}
+
+/* Where the static TLS below the TCB begins: the top of the frames. */
+uintptr_t
+tlslow(const void *tcb)
+{
+	return ((uintptr_t)tcb + sizeofpthread - tlsneed) & ~15ul;
+}
+
+/* The two variables in the G's TLS that are its own: getg() and __resp. */
+static void
+tlsself(struct g *gp)
+{
+	char *tcb = gp->tcb;
+
+	*(struct g **)(tcb + ((char *)&tls_g - (char *)threadpointer())) = gp;
+	*(struct __res_state **)(tcb + respoff) = &gp->res;
+}
+
+/* Appends the TCB to libc's list; release: a reader finds it whole. */
+static void
+tlslink(void *tcb)
+{
+	struct listnode *node = (struct listnode *)((char *)tcb + listoff);
+
+	lock(&linkmutex);
+	node->next = stackuser;
+	node->prev = stackuser->prev;
+	store_rel(&stackuser->prev->next, node);
+	store_rel(&stackuser->prev, node);
+	unlock(&linkmutex);
+}
+
+/* Makes the zeroed memory around gp->tcb a thread of libc's.  May malloc. */
+bool
+tlsalloc(struct g *gp)
+{
+	char *tcb = gp->tcb, *self = threadpointer();
+	void **robust = (void **)(tcb + robustoff);
+
+	/*
+	 * First linked, then filled: a module that is loaded in between is in
+	 * one of the two images.
+	 */
+	tlslink(tcb);
+	if (dl_allocate_tls(tcb) == NULL)
+		return false;
+	tcbinit(tcb, self);
+	tlssettid(tcb, gp->head.tid);
+	/* struct robust_list_head { list, futex_offset, pending } after prev. */
+	memcpy(robust, self + robustoff, robustlen);
+	robust[0] = robust;
+	robust[2] = NULL;
+	robust[-1] = robust;
+	*(void **)(tcb + specificoff) = tcb + firstblockoff;
+	/*
+	 * RSEQ_CPU_ID_UNINITIALIZED: with the zero of a fresh block
+	 * sched_getcpu() would answer 0 for ever.
+	 */
+	if (rseqoff != 0)
+		((int32_t *)(tcb + rseqoff))[1] = -1;
+	tlsself(gp);
+	return true;
+}
+
+/* What a thread's first instructions do in libc; on the G itself. */
+void
+tlsstart(void)
+{
+	ctype_init();
+}
+
+struct dtvslot {
+	void *val;
+	void *tofree;
+};
+
+/* True when the G has TLS blocks that were allocated on first use. */
+static bool
+hasdynamic(struct g *gp)
+{
+	struct dtvslot *dtv = ((struct tcbhead *)gp->tcb)->dtv;
+	size_t i, n = (size_t)dtv[-1].val;
+
+	for (i = 1; i <= n; i++)
+		if (dtv[i].tofree != NULL)
+			return true;
+	return false;
+}
+
+/* The list of modules, made anew when the loader's has changed. */
+static struct modtab *
+modules(void)
+{
+	struct modtab *tab = load_acq(&modtab);
+
+	if (likely(tab->print == fingerprint(tab->nslots)))
+		return tab;
+	lock(&modlock);
+	if (!scanmodules())
+		throw("tlsreset: too many modules with TLS");
+	unlock(&modlock);
+	return load_acq(&modtab);
+}
+
+/*
+ * Gives a dead G the TLS of a new thread.  libc's own part stays: malloc's
+ * cache and arena would leak otherwise.  May call free.
+ */
+void
+tlsreset(struct g *gp)
+{
+	struct modtab *tab = modules();
+	char *tcb = gp->tcb;
+	char save[8192];
+	size_t nlibc = libclo - libchi;
+	uint32_t i;
+
+	if (unlikely(gp->tlsdirty) || (tab->dynamic && hasdynamic(gp))) {
+		if (nlibc > sizeof(save))
+			throw("tlsreset: libc's TLS is too large");
+		memcpy(save, tcb - libclo, nlibc);
+		dl_deallocate_tls(tcb, false);
+		if (dl_allocate_tls(tcb) == NULL)
+			throw("tlsreset: out of memory");
+		if (!gp->tlsdirty)
+			memcpy(tcb - libclo, save, nlibc);
+		tlsself(gp);
+		if (gp->tlsdirty)
+			tlslink(tcb);	/* fork's child emptied the list */
+		gp->tlsdirty = false;
+	} else {
+		for (i = 0; i < tab->n; i++) {
+			const struct tlsmodule *m = &tab->mod[i];
+			char *p = tlsofmodule(tcb, m->offset);
+
+			if (m->offset == libclo || m->offset == ourlo)
+				continue;
+			if (m->filesz > 0)
+				memcpy(p, m->image, m->filesz);
+			if (m->memsz > m->filesz)
+				memset(p + m->filesz, 0, m->memsz - m->filesz);
+		}
+	}
+	*(int32_t *)(tcb + canceloff) = 0;
+}
+
+/* The restartable-sequences area of a TCB. */
+void *
+tlsrseq(const void *tcb)
+{
+	return (char *)tcb + rseqoff;
+}
+
+/*
+ * The kernel still has the area of the M that we ran on; libc has put that
+ * M's stack into its cache and may unmap it.
+ */
+void
+tlsforkchild(struct g *self)
+{
+	modlock.key = 0;
+	linkmutex.key = 0;
+	if (self != NULL && !self->adopted && self->m->g0 != self &&
+	    self->m->g0->tcb != NULL)
+		osrseqoff(tlsrseq(self->m->g0->tcb));
+}
+
+/* --- self-test ---------------------------------------------------------------- */
+
+static struct gobuf testback, *testself;
+static __thread int testvar __attribute__((tls_model("initial-exec"))) = 42;
+static const char *testfault;
+
+static void
+testcontext(void *arg)
+{
+	struct g *gp = getg();
+	pthread_mutex_t rec = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	void *p;
+
+	(void)arg;
+	ctype_init();
+	testfault = NULL;
+	errno = 7;
+	p = malloc(100);
+	if (gp == NULL || testself != &gp->sched)
+		testfault = "a variable of ours is not per thread";
+	else if (testvar != 42)
+		testfault = "a fresh thread does not see initial values";
+	else if ((void *)pthread_self() != gp->tcb)
+		testfault = "pthread_self is not the TCB";
+	else if (selftid() != gp->head.tid)
+		testfault = "the tid is not per thread";
+	else if (isalpha('x') == 0 || p == NULL || errno != 7)
+		testfault = "libc's own variables are not per thread";
+	else if (sched_getcpu() < 0)
+		testfault = "sched_getcpu fails";
+	(void)rec;
+	free(p);
+	testvar = 43;
+	gogo(&testback, NULL);
+}
+
+/*
+ * Runs a scratch context once.  NULL, or what is wrong with it.  The context
+ * is the first that gfget() will hand out.
+ */
+const char *
+tlsselftest(void)
+{
+	struct g *gp;
+
+	gp = malg(PAGESIZE, stackclassof(64 * 1024));
+	if (gp == NULL || !tlsalloc(gp))
+		return "no memory for a thread";
+	testself = &gp->sched;
+	gostartcall(&gp->sched, gp->stack.hi, testcontext);
+	testback.tp = (uintptr_t)threadpointer();
+	errno = 3;
+	testvar = 44;
+	gswitch(&testback, &gp->sched, NULL);
+	if (testfault != NULL)
+		return testfault;
+	if (errno != 3 || testvar != 44)
+		return "a thread's variables changed another's";
+	tlsreset(gp);
+	gfree(gp);
+	return NULL;
+}

@@ -1,0 +1,256 @@
+/*
+ * Condition variables.  A private one is a sequence number and a count of
+ * waiters that no signal has been sent to, in one word:
+ *
+ *	waiter (mutex held)		signaller
+ *	count += 1, take sequence	count is 0: nobody waits, done
+ *	unlock				count -= 1, sequence += 1
+ *	park on the sequence		unpark one
+ *
+ * A waiter that has not parked yet finds the sequence changed and returns, so
+ * a signal reaches somebody who waited before it; one who came later may be
+ * woken as well, which POSIX allows.
+ *
+ * A waiter never touches the object again once it parks, not even after a
+ * time-out: it may have been destroyed right after a broadcast.  So the count
+ * only ever errs upwards (time-outs, signals that found their waiter before it
+ * parked), and each signal too many takes it down by one.  It never errs
+ * downwards: every decrement is followed by an unpark() of its own, and takes
+ * those along who have not parked yet.
+ *
+ * A broadcast wakes all.  To move them onto the mutex instead, as kernels do,
+ * would let them run one by one, each after an unlock and a wake-up of its own;
+ * here only as many as there are Ps run at a time, and the others find the mutex
+ * free when their turn comes.
+ *
+ * libc initialises and destroys: __wrefs keeps its flags and counts nobody, so
+ * its pthread_cond_destroy() never waits.
+ */
+#include "shim/sync.h"
+
+#include <limits.h>
+
+/* glibc's flags in __wrefs. */
+enum { CONDSHARED = 1, MONOTONIC = 2 };
+
+#define WAITER (UINT64_C(1) << 32)
+
+/* pthread_cond_t */
+struct pcond {
+	union {
+		uint64_t state;		/* see above */
+		uint32_t seq;		/* its low half */
+	};
+	uint32_t unused[7];
+	uint32_t flags;
+	uint32_t unused2[2];
+};
+
+_Static_assert(sizeof(struct pcond) == sizeof(pthread_cond_t), "size");
+_Static_assert(offsetof(struct pcond, flags) ==
+    offsetof(pthread_cond_t, __data.__wrefs), "layout");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "seq is the low half");
+
+/* --- shared with other processes ------------------------------------------- */
+
+/*
+ * A shared condition with a private mutex.  libc would release the mutex by its
+ * own algorithm; and only threads of this process can wait so.  They wait here,
+ * and every signal to any shared condition wakes them.
+ */
+static struct {
+	uint32_t seq;
+	uint32_t waiters;
+} mixed;
+
+static int
+mixed_wait(pthread_mutex_t *mutex, int clock, int64_t deadline)
+{
+	uint32_t seq;
+	int err, r = 0;
+
+	xadd_acqrel(&mixed.waiters, 1);
+	/* Acquire: a signaller that locks the mutex after us changes it later. */
+	seq = load_acq(&mixed.seq);
+	err = mutexunlockwait(mutex);
+	if (err == 0) {
+		r = park(&mixed.seq, seq, BITSET_ANY, clock, deadline, WAITCOND);
+		err = mutexlockwait(mutex);
+	}
+	xadd_acqrel(&mixed.waiters, -1u);
+	if (err == 0 && r == -ETIMEDOUT)
+		err = ETIMEDOUT;
+	if (r == -EINTR)
+		cancelpoint();
+	return err;
+}
+
+static void
+mixed_wake(void)
+{
+	if (load_acq(&mixed.waiters) == 0)
+		return;
+	xadd_acqrel(&mixed.seq, 1);
+	unpark(&mixed.seq, INT_MAX, BITSET_ANY);
+}
+
+static int
+libcwait(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u)
+{
+	if (u.abstime == NULL)
+		return libc.pthread_cond_wait(cond, mutex);
+	return libc.pthread_cond_clockwait(cond, mutex, u.clock, u.abstime);
+}
+
+static __attribute__((noinline)) int
+shared_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u,
+    int64_t deadline)
+{
+	bool named = mutexnamed(mutex);
+	int id, err;
+
+	if (!mutexshared(mutex))
+		return mixed_wait(mutex, u.clock, deadline);
+	id = named ? identityenter() : 0;
+	if (ong())
+		err = HANDOFF(libcwait(cond, mutex, u));
+	else
+		err = libcwait(cond, mutex, u);
+	if (named)
+		identityleave(id);
+	return err;
+}
+
+/* --- waiting ---------------------------------------------------------------- */
+
+static int
+waituntil(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u)
+{
+	struct pcond *c = (struct pcond *)cond;
+	int64_t deadline = NODEADLINE;
+	uint32_t seq;
+	uint64_t s;
+	int err, r;
+
+	if (u.abstime != NULL) {
+		err = deadlineuntil(u, &deadline);
+		if (err != 0)
+			return err;
+	}
+	cancelpoint();
+	if (unlikely((c->flags & CONDSHARED) != 0))
+		return shared_wait(cond, mutex, u, deadline);
+
+	/*
+	 * Relaxed: a signaller that must see us comes after our unlock, and one
+	 * that comes before it need not.
+	 */
+	s = xadd_rlx(&c->state, WAITER);
+	seq = (uint32_t)s;
+	/* Enough time-outs without a signal: no higher, lest it wraps. */
+	if (unlikely(s >> 63 != 0))
+		xadd_rlx(&c->state, -WAITER);
+	err = mutexunlockwait(mutex);
+	if (unlikely(err != 0))
+		return err;
+	r = park(&c->seq, seq, BITSET_ANY, u.clock, deadline, WAITCOND);
+	err = mutexlockwait(mutex);
+	if (unlikely(r == -EINTR))
+		cancelpoint();
+	if (unlikely(err != 0))
+		return err;
+	return r == -ETIMEDOUT ? ETIMEDOUT : 0;
+}
+
+int
+condwait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+	return waituntil(cond, mutex, FOREVER);
+}
+
+EXPORT int
+pthread_cond_wait(pthread_cond_t *cond, pthread_mutex_t *mutex)
+{
+	return condwait(cond, mutex);
+}
+
+/* The clock is the one that pthread_cond_init() got from the attributes. */
+int
+condtimedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+    const struct timespec *abstime)
+{
+	struct pcond *c = (struct pcond *)cond;
+	clockid_t clock =
+	    (c->flags & MONOTONIC) != 0 ? CLOCK_MONOTONIC : CLOCK_REALTIME;
+
+	return waituntil(cond, mutex, (struct until){ clock, abstime });
+}
+
+EXPORT int
+pthread_cond_timedwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+    const struct timespec *abstime)
+{
+	return condtimedwait(cond, mutex, abstime);
+}
+
+EXPORT int
+pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
+    clockid_t clock, const struct timespec *abstime)
+{
+	if (!goodclock(clock))
+		return EINVAL;
+	return waituntil(cond, mutex, (struct until){ clock, abstime });
+}
+
+/* --- waking ----------------------------------------------------------------- */
+
+int
+condsignal(pthread_cond_t *cond)
+{
+	struct pcond *c = (struct pcond *)cond;
+	uint64_t s, next;
+
+	if (unlikely((c->flags & CONDSHARED) != 0)) {
+		mixed_wake();
+		return libc.pthread_cond_signal(cond);
+	}
+	s = load_rlx(&c->state);
+	do {
+		if (s < WAITER)
+			return 0;
+		next = ((s >> 32) - 1) << 32 | (uint32_t)(s + 1);
+	} while (!cas_rel(&c->state, &s, next));
+	unpark(&c->seq, 1, BITSET_ANY);
+	return 0;
+}
+
+int
+condbroadcast(pthread_cond_t *cond)
+{
+	struct pcond *c = (struct pcond *)cond;
+	uint64_t s;
+
+	if (unlikely((c->flags & CONDSHARED) != 0)) {
+		mixed_wake();
+		return libc.pthread_cond_broadcast(cond);
+	}
+	s = load_rlx(&c->state);
+	do {
+		if (s < WAITER)
+			return 0;
+	} while (!cas_rel(&c->state, &s, (uint32_t)(s + 1)));
+	unpark(&c->seq, INT_MAX, BITSET_ANY);
+	return 0;
+}
+
+EXPORT int
+pthread_cond_signal(pthread_cond_t *cond)
+{
+	return condsignal(cond);
+}
+
+EXPORT int
+pthread_cond_broadcast(pthread_cond_t *cond)
+{
+	return condbroadcast(cond);
+}

@@ -1,0 +1,73 @@
+/*
+ * fork: the runtime's handlers have to run innermost, after the program's own
+ * prepare handlers and before its child handlers.  libc runs prepare handlers in
+ * the reverse order of registration, so ours are registered before any other:
+ * with the first __register_atfork that passes here, or with the first thread.
+ * daemon(), forkpty() and popen() fork inside libc and run them as well.
+ */
+#include <unistd.h>
+
+#include "core/atomic.h"
+#include "shim/shim.h"
+
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
+void
+forkhandlers(void)
+{
+	static uint32_t done;
+
+	if (xchg_acqrel(&done, 1) == 0)
+		libc.__register_atfork(forkprepare, forkparent, forkchild,
+		    &__dso_handle);
+}
+
+EXPORT int
+__register_atfork(void (*prepare)(void), void (*parent)(void),
+    void (*child)(void), void *dso)
+{
+	forkhandlers();
+	return libc.__register_atfork(prepare, parent, child, dso);
+}
+
+/* Runs no handlers, and the child may do no more than a signal handler. */
+EXPORT pid_t
+_Fork(void)
+{
+	pid_t pid;
+
+	forkprepare();
+	pid = libc._Fork();
+	if (pid == 0)
+		forkchild();
+	else
+		forkparent();
+	return pid;
+}
+
+/*
+ * Called by vfork.S on both sides of the system call, in the parent.  The child
+ * runs on this thread's stack, TLS and G until it has called exec: the G is
+ * direct meanwhile, so that nothing the child calls enters the scheduler.
+ */
+void
+vforkenter(void)
+{
+	struct g *gp = getg();
+
+	if (!ong())
+		return;
+	gthreadof(gp)->vforked = true;
+	entersyscallfn();
+}
+
+void
+vforkexit(void)
+{
+	struct g *gp = getg();
+
+	if (gp == NULL || !gthreadof(gp)->vforked)
+		return;
+	gthreadof(gp)->vforked = false;
+	exitsyscallfn();
+}

@@ -1,0 +1,288 @@
+/*
+ * syscall().  A futex in private memory is what Rust's std, libstdc++, abseil
+ * and glib build their locks on: it waits and wakes in park() and unpark().
+ * Without FUTEX_PRIVATE_FLAG the memory may be shared with other processes, so
+ * both sides go to the kernel; the two kinds do not meet there either.
+ */
+#include "shim/sync.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+/* The kernel's result as syscall() gives it. */
+static long
+result(long r)
+{
+	if (r >= 0)
+		return r;
+	errno = (int)-r;
+	return -1;
+}
+
+static bool
+badaddr(const uint32_t *addr)
+{
+	return ((uintptr_t)addr & 3) != 0;
+}
+
+/* FUTEX_WAIT's time is relative, on the monotonic clock; else it is absolute. */
+static long
+futexwait(const uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
+    uint32_t bitset)
+{
+	int clock = (op & FUTEX_CLOCK_REALTIME) != 0 ? CLOCKID_REAL
+	                                             : CLOCKID_MONO;
+	int64_t deadline = NODEADLINE, now;
+	int err = 0;
+
+	if (bitset == 0)
+		return -EINVAL;
+	if (ts != NULL) {
+		/* The kernel takes no time before 1970. */
+		deadline = deadlineof(ts, &err);
+		if (err != 0 || ts->tv_sec < 0)
+			return -EINVAL;
+		if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT) {
+			now = nanotime();
+			deadline = deadline < NODEADLINE - 1 - now
+			    ? deadline + now
+			    : NODEADLINE - 1;
+		}
+	}
+	return park(addr, val, bitset, clock, deadline, WAITFUTEX);
+}
+
+/* The kernel wakes one before it looks at the number. */
+static long
+futexwake(const uint32_t *addr, int n, uint32_t bitset)
+{
+	if (bitset == 0)
+		return -EINVAL;
+	return unpark(addr, n < 1 ? 1 : n, bitset);
+}
+
+/* FUTEX_WAKE_OP's arithmetic: *addr changes in one step.  -ENOSYS or 0. */
+static int
+modify(uint32_t *addr, uint32_t code, uint32_t *old)
+{
+	int arg = (int)(code << 8) >> 20;
+
+	if ((code >> 28 & FUTEX_OP_OPARG_SHIFT) != 0)
+		arg = (int)(1u << (arg & 31));
+	switch (code >> 28 & 7) {
+	case FUTEX_OP_SET:
+		*old = xchg_acqrel(addr, (uint32_t)arg);
+		return 0;
+	case FUTEX_OP_ADD:
+		*old = xadd_acqrel(addr, (uint32_t)arg);
+		return 0;
+	case FUTEX_OP_OR:
+		*old = __atomic_fetch_or(addr, (uint32_t)arg, __ATOMIC_ACQ_REL);
+		return 0;
+	case FUTEX_OP_ANDN:
+		*old = __atomic_fetch_and(addr, ~(uint32_t)arg,
+		    __ATOMIC_ACQ_REL);
+		return 0;
+	case FUTEX_OP_XOR:
+		*old = __atomic_fetch_xor(addr, (uint32_t)arg, __ATOMIC_ACQ_REL);
+		return 0;
+	default:
+		return -ENOSYS;
+	}
+}
+
+static int
+compare(uint32_t code, uint32_t old)
+{
+	int arg = (int)(code << 20) >> 20, v = (int)old;
+
+	switch (code >> 24 & 15) {
+	case FUTEX_OP_CMP_EQ:
+		return v == arg;
+	case FUTEX_OP_CMP_NE:
+		return v != arg;
+	case FUTEX_OP_CMP_LT:
+		return v < arg;
+	case FUTEX_OP_CMP_LE:
+		return v <= arg;
+	case FUTEX_OP_CMP_GT:
+		return v > arg;
+	case FUTEX_OP_CMP_GE:
+		return v >= arg;
+	default:
+		return -ENOSYS;
+	}
+}
+
+static long
+wakeop(const uint32_t *addr, int n, uint32_t *addr2, int n2, uint32_t code)
+{
+	long woken, second;
+	uint32_t old;
+	int r;
+
+	r = modify(addr2, code, &old);
+	if (r != 0)
+		return r;
+	second = compare(code, old);
+	if (second < 0)
+		return second;
+	woken = futexwake(addr, n, BITSET_ANY);
+	if (second != 0)
+		woken += futexwake(addr2, n2, BITSET_ANY);
+	return woken;
+}
+
+static long
+requeue(const uint32_t *addr, int n, const uint32_t *addr2, int n2,
+    const uint32_t *cmp)
+{
+	if (n < 0 || n2 < 0)
+		return -EINVAL;
+	return unparkrequeue(addr, n, addr2, n2, cmp, NULL);
+}
+
+static long
+futex(uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
+    uint32_t *addr2, uint32_t val3)
+{
+	int n = (int)val, n2 = (int)(intptr_t)ts;
+	int cmd = op & FUTEX_CMD_MASK;
+
+	/*
+	 * The others, and addresses that only the kernel may look at.  A lock
+	 * with priority inheritance has the kernel's thread id in it.
+	 */
+	if ((op & FUTEX_PRIVATE_FLAG) == 0 || cmd == FUTEX_FD ||
+	    cmd > FUTEX_WAKE_BITSET ||
+	    (cmd >= FUTEX_LOCK_PI && cmd <= FUTEX_TRYLOCK_PI) ||
+	    addr == NULL || badaddr(addr)) {
+		if (!ong())
+			return libc.syscall(SYS_futex, (long)addr, op, val,
+			    (long)ts, (long)addr2, val3);
+		if (cmd >= FUTEX_LOCK_PI && cmd != FUTEX_WAIT_BITSET &&
+		    cmd != FUTEX_WAKE_BITSET)
+			lockosthread();
+		if (cmd == FUTEX_WAIT || cmd == FUTEX_WAIT_BITSET)
+			return HANDOFF(libc.syscall(SYS_futex, (long)addr, op,
+			    val, (long)ts, (long)addr2, val3));
+		return ANNOUNCE(libc.syscall(SYS_futex, (long)addr, op, val,
+		    (long)ts, (long)addr2, val3));
+	}
+	if ((op & FUTEX_CLOCK_REALTIME) != 0 && cmd != FUTEX_WAIT_BITSET)
+		return result(-ENOSYS);
+	switch (cmd) {
+	case FUTEX_WAIT:
+		return result(futexwait(addr, op, val, ts, BITSET_ANY));
+	case FUTEX_WAIT_BITSET:
+		return result(futexwait(addr, op, val, ts, val3));
+	case FUTEX_WAKE:
+		return result(futexwake(addr, n, BITSET_ANY));
+	case FUTEX_WAKE_BITSET:
+		return result(futexwake(addr, n, val3));
+	}
+	/* With a second address. */
+	if (addr2 == NULL)
+		return result(-EFAULT);
+	if (badaddr(addr2))
+		return result(-EINVAL);
+	switch (cmd) {
+	case FUTEX_REQUEUE:
+		return result(requeue(addr, n, addr2, n2, NULL));
+	case FUTEX_CMP_REQUEUE:
+		return result(requeue(addr, n, addr2, n2, &val3));
+	default:	/* FUTEX_WAKE_OP */
+		return result(wakeop(addr, n, addr2, n2, val3));
+	}
+}
+
+/* --- syscall() ------------------------------------------------------------------ */
+
+/* Whether the call changes the kernel thread that it is made on, and no other. */
+static bool
+changesthread(long nr, long arg)
+{
+	switch (nr) {
+	case SYS_capset:
+	case SYS_ioprio_set:
+	case SYS_landlock_restrict_self:
+	case SYS_personality:
+	case SYS_ptrace:	/* the tracer is a thread */
+	case SYS_sched_setaffinity:
+	case SYS_sched_setattr:
+	case SYS_sched_setparam:
+	case SYS_sched_setscheduler:
+	case SYS_seccomp:
+	case SYS_set_mempolicy:
+	case SYS_setfsgid:
+	case SYS_setfsuid:
+	case SYS_setgid:
+	case SYS_setgroups:
+	case SYS_setns:
+	case SYS_setregid:
+	case SYS_setresgid:
+	case SYS_setresuid:
+	case SYS_setreuid:
+	case SYS_setuid:
+	case SYS_unshare:
+		return true;
+	case SYS_prctl:
+		return arg != PR_SET_NAME && arg != PR_GET_NAME &&
+		    arg != PR_SET_VMA && arg != PR_SET_DUMPABLE &&
+		    arg != PR_GET_DUMPABLE;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Declared without libc's variadic prototype: up to six arguments come in the
+ * same places either way, and what the caller did not pass nobody looks at.
+ */
+EXPORT long syscall6(long nr, long a, long b, long c, long d, long e, long f)
+    __asm__("syscall");
+
+long
+syscall6(long nr, long a, long b, long c, long d, long e, long f)
+{
+	int err;
+
+	switch (nr) {
+	case SYS_futex:
+		return futex((uint32_t *)a, (int)b, (uint32_t)c,
+		    (const struct timespec *)d, (uint32_t *)e, (uint32_t)f);
+	case SYS_gettid:
+		if (getg() != NULL)
+			return gtid(getg());
+		break;
+	case SYS_tgkill:
+		if (ong() && a == getpid()) {
+			err = threadkill((int)b, (int)c);
+			return result(-err);
+		}
+		break;
+	case SYS_tkill:
+		if (ong()) {
+			err = threadkill((int)a, (int)b);
+			return result(-err);
+		}
+		break;
+	/* These return twice, or never. */
+	case SYS_clone:
+	case SYS_clone3:
+	case SYS_exit:
+	case SYS_exit_group:
+	case SYS_fork:
+	case SYS_rt_sigreturn:
+	case SYS_vfork:
+		return libc.syscall(nr, a, b, c, d, e, f);
+	default:
+		if (ong() && changesthread(nr, a))
+			lockosthread();
+	}
+	if (!ong())
+		return libc.syscall(nr, a, b, c, d, e, f);
+	return ANNOUNCE(libc.syscall(nr, a, b, c, d, e, f));
+}

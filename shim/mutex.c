@@ -1,0 +1,615 @@
+/*
+ * Mutexes.  The word of a private one:
+ *
+ *	LOCKED	somebody holds it
+ *	WOKEN	a waiter has been woken and has not come back yet
+ *	DIED	robust ones: the last holder ended while holding it
+ *	WAITER	times the number of threads in lock_slow() that wait or waited
+ *
+ * Free and without waiters it is 0, as glibc's static initialisers have it.
+ *
+ * Whoever finds it free takes it, a waiter or not (barging): handing it over to
+ * the oldest waiter would cost a switch for every critical section.  An unlock
+ * wakes one waiter, and no other until that one has come back (WOKEN), so that
+ * a thread that locks again and again does not wake the whole queue to find the
+ * mutex taken.
+ *
+ * No wake-up is lost, for these reasons together:
+ *  - A waiter registers, and clears WOKEN, with the very store whose value it
+ *    hands to park(); the value has LOCKED and never WOKEN.  So whoever sleeps
+ *    began to when somebody held the mutex and nobody was on his way.
+ *  - An unlock that leaves waiters and no WOKEN behind sets WOKEN and calls
+ *    unpark().  If that finds nobody, no waiter slept since WOKEN was set: each
+ *    of them sees the word changed, or clears WOKEN before it sleeps.
+ *  - Whoever leaves, with the mutex or without, clears WOKEN; too many wake-ups
+ *    are harmless.
+ *
+ * The store that releases is the last access to the mutex: another thread may
+ * take it, give it back and free the memory before unpark(), which needs the
+ * address only.
+ *
+ * Starvation: a woken waiter that is queued behind the barger on its P would
+ * not run before the barger blocks.  Every MAXBARGES unlocks with WOKEN set the
+ * barger lets others run.  Waiters are woken oldest first; one that comes too
+ * late queues up again at the end.
+ */
+#include "shim/sync.h"
+
+#include <limits.h>
+#include <sched.h>
+
+enum { LOCKED = 1, WOKEN = 2, DIED = 4, WAITER = 8 };
+
+#define MAXBARGES 128
+
+/* What is not a normal private mutex.  Adaptive ones are: we always adapt. */
+#define SPECIAL (TYPE | ROBUST | INHERIT | PROTECT | PSHARED)
+
+/* glibc's __owner of a robust mutex; the numbers are its own. */
+enum { INCONSISTENT = INT_MAX, NOTRECOVERABLE = INT_MAX - 1 };
+
+/* Where glibc's initialiser leaves the priority ceiling in the word. */
+#define CEILINGSHIFT 19
+
+/* pthread_mutex_t.  Fields without a note belong to the holder. */
+struct pmutex {
+	uint32_t word;		/* see above */
+	uint32_t count;		/* how often it is locked, if recursive */
+	int32_t owner;		/* others compare it with their own id */
+	uint32_t nusers;	/* pthread_mutex_destroy: EBUSY */
+	int32_t kind;		/* constant */
+	int32_t holder;		/* robust: the id; others compare it */
+	union {
+		struct {	/* robust: the list of its thread */
+			struct pmutex *next, *prev;
+		};
+		struct {
+			int32_t ceiling;	/* PROTECT */
+			uint32_t barges;	/* since the last yield */
+		};
+	};
+};
+
+_Static_assert(sizeof(struct pmutex) <= sizeof(pthread_mutex_t), "size");
+_Static_assert(offsetof(struct pmutex, owner) ==
+    offsetof(pthread_mutex_t, __data.__owner), "layout");
+_Static_assert(offsetof(struct pmutex, nusers) ==
+    offsetof(pthread_mutex_t, __data.__nusers), "layout");
+_Static_assert(offsetof(struct pmutex, kind) ==
+    offsetof(pthread_mutex_t, __data.__kind), "layout");
+
+/* --- the word -------------------------------------------------------------- */
+
+/* 0, ETIMEDOUT, or EINVAL for a bad time, which counts only when it waits. */
+static __attribute__((noinline)) int
+lock_slow(struct pmutex *m, struct until u)
+{
+	uint32_t v = load_rlx(&m->word), waiter = 0, next;
+	bool late = false, known = false;
+	int64_t deadline = NODEADLINE;
+	int spins = 0, err;
+
+	for (;;) {
+		if ((v & LOCKED) == 0) {
+			next = (waiter ? (v & ~WOKEN) - WAITER : v) | LOCKED;
+			/* Pairs with the release in release(). */
+			if (cas_acq(&m->word, &v, next))
+				return 0;
+			continue;
+		}
+		if (late) {
+			if (cas_rlx(&m->word, &v, (v & ~WOKEN) - waiter))
+				return ETIMEDOUT;
+			continue;
+		}
+		if (canspin(spins)) {
+			spins++;
+			v = load_rlx(&m->word);
+			continue;
+		}
+		if (!known) {
+			err = deadlineuntil(u, &deadline);
+			if (err != 0)
+				return err;
+			known = true;
+		}
+		next = (v & ~WOKEN) + (WAITER - waiter);
+		if (next != v && !cas_rlx(&m->word, &v, next))
+			continue;
+		waiter = WAITER;
+		late = park(&m->word, next, BITSET_ANY, u.clock, deadline,
+			   WAITMUTEX) == -ETIMEDOUT;
+		spins = 0;
+		v = load_rlx(&m->word);
+	}
+}
+
+/* Takes a free mutex in spite of what else the word says. */
+static int
+trylock_slow(struct pmutex *m, uint32_t v)
+{
+	while ((v & LOCKED) == 0)
+		if (cas_acq(&m->word, &v, v | LOCKED))
+			return 0;
+	return EBUSY;
+}
+
+/* Releases a mutex with waiters, with more set in the word. */
+static __attribute__((noinline)) void
+release_slow(struct pmutex *m, uint32_t v, uint32_t more)
+{
+	bool yield = false, wake;
+	uint32_t next;
+
+	if ((v & WOKEN) != 0 && (m->kind & ROBUST) == 0 &&
+	    ++m->barges >= MAXBARGES) {
+		m->barges = 0;
+		yield = true;
+	}
+	do {
+		next = (v & ~LOCKED) | more;
+		wake = next >= WAITER && (next & WOKEN) == 0;
+		if (wake)
+			next |= WOKEN;
+		/* Release: the critical section.  Pairs with lock_slow(). */
+	} while (!cas_rel(&m->word, &v, next));
+	if (wake)
+		unpark(&m->word, 1, BITSET_ANY);
+	if (yield)
+		gosched();
+}
+
+static inline int
+acquire(struct pmutex *m, enum how how, struct until u)
+{
+	uint32_t v = 0;
+
+	/* Pairs with the release in release(). */
+	if (likely(cas_acq(&m->word, &v, LOCKED)))
+		return 0;
+	return how == TRY ? trylock_slow(m, v) : lock_slow(m, u);
+}
+
+static inline void
+release(struct pmutex *m)
+{
+	uint32_t v = LOCKED;
+
+	/* Release: the critical section.  Pairs with acquire(). */
+	if (unlikely(!cas_rel(&m->word, &v, 0)))
+		release_slow(m, v, 0);
+}
+
+static inline bool
+normal(const struct pmutex *m)
+{
+	return likely((load_rlx(&m->kind) & SPECIAL) == 0);
+}
+
+/* --- robust, private -------------------------------------------------------- */
+
+/*
+ * The mutexes that a thread holds are listed at its G.  glibc lists them in the
+ * TCB for the kernel, which would only look when the M ends.
+ */
+static void
+robust_link(struct pmutex *m)
+{
+	struct gthread *t = gthreadof(needg());
+	struct pmutex *first = t->robust;
+
+	m->prev = NULL;
+	m->next = first;
+	if (first != NULL)
+		first->prev = m;
+	t->robust = m;
+}
+
+static void
+robust_unlink(struct pmutex *m)
+{
+	if (m->next != NULL)
+		m->next->prev = m->prev;
+	if (m->prev != NULL)
+		m->prev->next = m->next;
+	else
+		gthreadof(needg())->robust = m->next;
+}
+
+static int
+robust_lock(struct pmutex *m, enum how how, struct until u)
+{
+	int self = selftid(), err;
+
+	if (load_rlx(&m->holder) == self) {
+		switch (m->kind & TYPE) {
+		case PTHREAD_MUTEX_ERRORCHECK_NP:
+			return EDEADLK;
+		case PTHREAD_MUTEX_RECURSIVE_NP:
+			if (m->count + 1 == 0)
+				return EAGAIN;
+			m->count++;
+			return 0;
+		}
+	}
+	err = acquire(m, how, u);
+	if (err != 0)
+		return err;
+	if (m->owner == NOTRECOVERABLE) {
+		m->count = 0;
+		release(m);
+		return ENOTRECOVERABLE;
+	}
+	store_rlx(&m->holder, self);
+	m->count = 1;
+	robust_link(m);
+	if ((load_rlx(&m->word) & DIED) != 0) {
+		__atomic_fetch_and(&m->word, ~DIED, __ATOMIC_RELAXED);
+		store_rlx(&m->owner, INCONSISTENT);
+		/* nusers still counts the one who died. */
+		return EOWNERDEAD;
+	}
+	store_rlx(&m->owner, self);
+	m->nusers++;
+	return 0;
+}
+
+static int
+robust_unlock(struct pmutex *m)
+{
+	bool lost;
+
+	if (load_rlx(&m->holder) != selftid())
+		return EPERM;
+	lost = m->owner == INCONSISTENT;
+	if ((m->kind & TYPE) == PTHREAD_MUTEX_RECURSIVE_NP && --m->count != 0)
+		return lost ? ENOTRECOVERABLE : 0;
+	robust_unlink(m);
+	store_rlx(&m->holder, 0);
+	store_rlx(&m->owner, lost ? NOTRECOVERABLE : 0);
+	m->nusers--;
+	release(m);
+	return 0;
+}
+
+/* By an ending thread, after everything of the program's has run. */
+void
+robustexit(void)
+{
+	struct g *gp = getg();
+	struct gthread *t;
+	struct pmutex *m;
+
+	if (gp == NULL)
+		return;
+	sharedrobustexit();
+	t = gthreadof(gp);
+	while ((m = t->robust) != NULL) {
+		t->robust = m->next;
+		store_rlx(&m->holder, 0);
+		release_slow(m, load_rlx(&m->word), DIED);
+	}
+}
+
+/* --- all other kinds --------------------------------------------------------- */
+
+/*
+ * glibc raises the caller to the ceiling.  The kernel refuses that for a thread
+ * without a real-time policy, and so do we; priorities are not raised between
+ * threads that take turns on one kernel thread.
+ */
+static int
+ceilingcheck(const struct pmutex *m)
+{
+	struct sched_param sp;
+	int policy, err;
+
+	err = pthread_getschedparam(pthread_self(), &policy, &sp);
+	if (err != 0)
+		return err;
+	if (policy != SCHED_FIFO && policy != SCHED_RR)
+		return EINVAL;
+	return sp.sched_priority > m->ceiling ? EINVAL : 0;
+}
+
+static __attribute__((noinline)) int
+lock_kind(struct pmutex *m, enum how how, struct until u)
+{
+	int kind = load_rlx(&m->kind), self, err;
+
+	if ((kind & ~KINDS) != 0)	/* destroyed, or never one */
+		return EINVAL;
+	if ((kind & PSHARED) != 0)
+		return sharedmutexlock((pthread_mutex_t *)m, how, u);
+	if ((kind & ROBUST) != 0)
+		return robust_lock(m, how, u);
+
+	self = selftid();
+	if (load_rlx(&m->owner) == self) {
+		switch (kind & TYPE) {
+		case PTHREAD_MUTEX_RECURSIVE_NP:
+			if (m->count + 1 == 0)
+				return EAGAIN;
+			m->count++;
+			return 0;
+		case PTHREAD_MUTEX_ERRORCHECK_NP:
+			/* glibc: trylock only sees it where a protocol is. */
+			if (how != TRY || (kind & (INHERIT | PROTECT)) != 0)
+				return EDEADLK;
+		}
+	}
+	if ((kind & PROTECT) != 0) {
+		err = ceilingcheck(m);
+		if (err != 0)
+			return err;
+	}
+	err = acquire(m, how, u);
+	if (err != 0)
+		return err;
+	store_rlx(&m->owner, self);
+	m->count = 1;
+	m->nusers++;
+	return 0;
+}
+
+static __attribute__((noinline)) int
+unlock_kind(struct pmutex *m, uint32_t users)
+{
+	int kind = load_rlx(&m->kind), type = kind & TYPE;
+	bool mine;
+
+	if ((kind & ~KINDS) != 0)
+		return EINVAL;
+	if ((kind & PSHARED) != 0)
+		return sharedmutexunlock((pthread_mutex_t *)m);
+	if ((kind & ROBUST) != 0)
+		return robust_unlock(m);
+
+	mine = load_rlx(&m->owner) == selftid();
+	if (!mine && ((kind & INHERIT) != 0 ||
+	    type == PTHREAD_MUTEX_RECURSIVE_NP ||
+	    type == PTHREAD_MUTEX_ERRORCHECK_NP))
+		return EPERM;
+	if (type == PTHREAD_MUTEX_RECURSIVE_NP && --m->count != 0)
+		return 0;
+	store_rlx(&m->owner, 0);
+	m->nusers -= users;
+	release(m);
+	return 0;
+}
+
+/* --- the halves of a condition wait ------------------------------------------ */
+
+int
+mutexunlockwait(pthread_mutex_t *mutex)
+{
+	struct pmutex *m = (struct pmutex *)mutex;
+
+	if (!normal(m))
+		return unlock_kind(m, 0);
+	store_rlx(&m->owner, 0);
+	release(m);
+	return 0;
+}
+
+int
+mutexlockwait(pthread_mutex_t *mutex)
+{
+	struct pmutex *m = (struct pmutex *)mutex;
+	int err;
+
+	if (!normal(m)) {
+		err = lock_kind(m, LOCK, FOREVER);
+		if (err == 0 && (m->kind & (ROBUST | PSHARED)) == 0)
+			m->nusers--;
+		return err;
+	}
+	acquire(m, LOCK, FOREVER);
+	store_rlx(&m->owner, selftid());
+	return 0;
+}
+
+/* --- what programs call -------------------------------------------------------- */
+
+/*
+ * glibc marks every robust mutex as shared, because the kernel wakes its waiters
+ * that way, and keeps the ceiling in the word; ours are told apart, and the word
+ * begins free.
+ */
+EXPORT int
+pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
+{
+	struct pmutex *m = (struct pmutex *)mutex;
+	int err = libc.pthread_mutex_init(mutex, attr), pshared;
+
+	if (err != 0 || attr == NULL || (m->kind & (ROBUST | PROTECT)) == 0)
+		return err;
+	if (pthread_mutexattr_getpshared(attr, &pshared) != 0 ||
+	    pshared == PTHREAD_PROCESS_SHARED)
+		return 0;
+	m->kind &= ~PSHARED;
+	if ((m->kind & PROTECT) != 0) {
+		m->ceiling = (int32_t)(m->word >> CEILINGSHIFT);
+		m->word = 0;
+	}
+	return 0;
+}
+
+static inline int
+lock(pthread_mutex_t *mutex)
+{
+	struct pmutex *m = (struct pmutex *)mutex;
+
+	if (!normal(m))
+		return lock_kind(m, LOCK, FOREVER);
+	acquire(m, LOCK, FOREVER);
+	store_rlx(&m->owner, selftid());
+	m->nusers++;
+	return 0;
+}
+
+EXPORT int
+pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+	return lock(mutex);
+}
+
+int
+mutexlock(pthread_mutex_t *mutex)
+{
+	return lock(mutex);
+}
+
+static inline int
+trylock(pthread_mutex_t *mutex)
+{
+	struct pmutex *m = (struct pmutex *)mutex;
+
+	if (!normal(m))
+		return lock_kind(m, TRY, FOREVER);
+	if (acquire(m, TRY, FOREVER) != 0)
+		return EBUSY;
+	store_rlx(&m->owner, selftid());
+	m->nusers++;
+	return 0;
+}
+
+EXPORT int
+pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+	return trylock(mutex);
+}
+
+int
+mutextrylock(pthread_mutex_t *mutex)
+{
+	return trylock(mutex);
+}
+
+static int
+timedlock(pthread_mutex_t *mutex, struct until u)
+{
+	struct pmutex *m = (struct pmutex *)mutex;
+	int err;
+
+	if (!normal(m))
+		return lock_kind(m, TIMED, u);
+	err = acquire(m, TIMED, u);
+	if (err != 0)
+		return err;
+	store_rlx(&m->owner, selftid());
+	m->nusers++;
+	return 0;
+}
+
+EXPORT int
+pthread_mutex_timedlock(pthread_mutex_t *mutex, const struct timespec *abstime)
+{
+	return timedlock(mutex, (struct until){ CLOCK_REALTIME, abstime });
+}
+
+int
+mutextimedlock(pthread_mutex_t *mutex, const struct timespec *abstime)
+{
+	return timedlock(mutex, (struct until){ CLOCK_REALTIME, abstime });
+}
+
+EXPORT int
+pthread_mutex_clocklock(pthread_mutex_t *mutex, clockid_t clock,
+    const struct timespec *abstime)
+{
+	if (!goodclock(clock))
+		return EINVAL;
+	return timedlock(mutex, (struct until){ clock, abstime });
+}
+
+static inline int
+unlock(pthread_mutex_t *mutex)
+{
+	struct pmutex *m = (struct pmutex *)mutex;
+
+	if (!normal(m))
+		return unlock_kind(m, 1);
+	store_rlx(&m->owner, 0);
+	m->nusers--;
+	release(m);
+	return 0;
+}
+
+EXPORT int
+pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+	return unlock(mutex);
+}
+
+int
+mutexunlock(pthread_mutex_t *mutex)
+{
+	return unlock(mutex);
+}
+
+EXPORT int
+pthread_mutex_consistent(pthread_mutex_t *mutex)
+{
+	struct pmutex *m = (struct pmutex *)mutex;
+	int id, err;
+
+	if ((m->kind & ROBUST) == 0 || load_rlx(&m->owner) != INCONSISTENT)
+		return EINVAL;
+	if ((m->kind & PSHARED) == 0) {
+		store_rlx(&m->owner, selftid());
+		return 0;
+	}
+	id = identityenter();
+	err = libc.pthread_mutex_consistent(mutex);
+	identityleave(id);
+	return err;
+}
+
+EXPORT int
+pthread_mutex_getprioceiling(const pthread_mutex_t *mutex, int *ceiling)
+{
+	const struct pmutex *m = (const struct pmutex *)mutex;
+
+	if ((m->kind & (PROTECT | PSHARED)) != PROTECT)
+		return libc.pthread_mutex_getprioceiling(mutex, ceiling);
+	*ceiling = m->ceiling;
+	return 0;
+}
+
+/* Locks, as POSIX says, without regard to the old ceiling. */
+EXPORT int
+pthread_mutex_setprioceiling(pthread_mutex_t *mutex, int ceiling, int *old)
+{
+	struct pmutex *m = (struct pmutex *)mutex;
+	bool held = false;
+	int *out = old;
+	int id, err;
+
+	if ((m->kind & PROTECT) == 0)
+		return EINVAL;
+	if ((m->kind & PSHARED) != 0) {
+		id = identityenter();
+		err = libc.pthread_mutex_setprioceiling(mutex, ceiling, old);
+		identityleave(id);
+		return err;
+	}
+	if (ceiling < sched_get_priority_min(SCHED_FIFO) ||
+	    ceiling > sched_get_priority_max(SCHED_FIFO))
+		return EINVAL;
+	if (load_rlx(&m->owner) == selftid()) {
+		if ((m->kind & TYPE) == PTHREAD_MUTEX_ERRORCHECK_NP)
+			return EDEADLK;
+		held = (m->kind & TYPE) == PTHREAD_MUTEX_RECURSIVE_NP;
+	}
+	if (!held)
+		acquire(m, LOCK, FOREVER);
+	/* Declared nonnull, but glibc looks: so hide that from the compiler. */
+	__asm__("" : "+r"(out));
+	if (out != NULL)
+		*out = m->ceiling;
+	m->ceiling = ceiling;
+	if (!held)
+		release(m);
+	return 0;
+}

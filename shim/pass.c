@@ -1,0 +1,28 @@
+/*
+ * The bodies of the hooks that need no thought: hooks.def says which, shim.h
+ * how each kind is announced.  errno needs no care: it is the G's own, whatever
+ * M it comes back on.
+ */
+#include "shim/shim.h"
+
+#define HOOK(ret, name, params, args)
+
+#define BODY(how, ret, name, params, args)                                     \
+	EXPORT ret name params                                                 \
+	{                                                                      \
+		if (!ong())                                                    \
+			return libc.name args;                                 \
+		return how(libc.name args);                                    \
+	}
+
+#define PASS(ret, name, params, args) BODY(ANNOUNCE, ret, name, params, args)
+#define BLOCK(ret, name, params, args) BODY(HANDOFF, ret, name, params, args)
+#define WHOLE(ret, name, params, args) BODY(HANDOFFFN, ret, name, params, args)
+
+#define SAME(ret, name, params, call)                                          \
+	EXPORT ret name params                                                 \
+	{                                                                      \
+		return call;                                                   \
+	}
+
+#include "shim/hooks.def"

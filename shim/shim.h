@@ -1,0 +1,102 @@
+/*
+ * What every file of the shim shares: the real functions, the export mark, and
+ * the few helpers that more than one area needs.
+ */
+#ifndef SHIM_SHIM_H
+#define SHIM_SHIM_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "core/gmp.h"
+#include "shim/types.h"
+
+/* Exported, unversioned: a versioned export is not called on glibc 2.36. */
+#define EXPORT __attribute__((visibility("default")))
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+/*
+ * The functions of libc behind our own of the same name.  Each member starts as
+ * a stub that resolves itself by dlsym(RTLD_NEXT) on its first call, so that
+ * every wrapper works before any constructor has run, and a process that never
+ * calls a function never pays for looking it up.
+ */
+struct libc {
+#define HOOK(ret, name, params, args) ret(*name) params;
+#include "shim/hooks.def"
+};
+extern struct libc libc __attribute__((visibility("hidden")));
+
+/* Each line of hooks.def checked against libc's header, and a prototype. */
+#define HOOK(ret, name, params, args) ret name params;
+#define VHOOK(ret, name, params, args)
+#define SAME(ret, name, params, call) ret name params;
+#include "shim/hooks.def"
+
+/* --- a call into libc that may sleep: only when ong() -------------------- */
+#define BRACKET(enter, leave, call)                                            \
+	({                                                                     \
+		enter();                                                       \
+		__typeof__(call) r_ = (call);                                  \
+		leave();                                                       \
+		r_;                                                            \
+	})
+
+/* One system call; sysmon takes the P if it sleeps. */
+#define ANNOUNCE(call) BRACKET(entersyscall, exitsyscall, call)
+
+/* One system call that is going to sleep. */
+#define HANDOFF(call) BRACKET(entersyscallblock, exitsyscall, call)
+
+/* A function of libc that may come back into our hooks from inside. */
+#define HANDOFFFN(call) BRACKET(entersyscallfn, exitsyscallfn, call)
+
+/* --- key.c: called once by an ending thread ------------------------------ */
+void keysdestroy(void);		/* destructors in POSIX order, then every value NULL */
+
+/* --- mutex.c ------------------------------------------------------------- */
+void robustexit(void);		/* marks the robust mutexes that this thread holds */
+
+/* --- deadline.c: absolute times ------------------------------------------ */
+/*
+ * Nanoseconds of an absolute timespec.  Sets *err to EINVAL when tv_nsec is out
+ * of range; a time before 1970 is 0, one beyond the range NODEADLINE - 1.
+ */
+int64_t deadlineof(const struct timespec *abstime, int *err);
+
+/* --- sleep.c: relative times, cancellation points ------------------------ */
+/* 0, EINVAL, or EINTR with what was left in *left, which may be NULL. */
+int sleepfor(const struct timespec *ts, struct timespec *left);
+
+/* --- thread.c, sched.c, fork.c ------------------------------------------- */
+/* libc unwound the main thread to its bottom. */
+_Noreturn void mainend(__pthread_unwind_buf_t *buf);
+/* Before the first thread. */
+void schedstart(void);
+bool schedexplicit(const pthread_attr_t *attr);
+void schedreset(struct gthread *th);
+void forkhandlers(void);
+/* For arch's vfork(), in the parent. */
+void vforkenter(void);
+void vforkexit(void);
+
+/* --- signal.c ------------------------------------------------------------ */
+/* tgkill() of a tid of the program's; -1 and errno. */
+int threadkill(int tid, int sig);
+void signalstart(void);
+
+/* --- cancel.c ------------------------------------------------------------ */
+/* Acts on a pending cancellation of the calling thread, if enabled. */
+void cancelpoint(void);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * The lock of a stream.  The functions that read and write through a stream are
+ * libc's alone: they take the lock and sleep in the kernel without passing us,
+ * and are left to the late handoff.
+ */
+#include "shim/shim.h"
+
+EXPORT void
+flockfile(FILE *f)
+{
+	if (!ong()) {
+		libc.flockfile(f);
+		return;
+	}
+	if (ftrylockfile(f) == 0)
+		return;
+	entersyscallblock();
+	libc.flockfile(f);
+	exitsyscall();
+}

@@ -1,0 +1,34 @@
+/* The real functions behind the hooks, each looked up on its first call. */
+#include <dlfcn.h>
+#include <stdlib.h>
+
+#include "shim/shim.h"
+
+/*
+ * glibc 2.36's dlsym neither allocates nor locks a mutex of the program's when
+ * it succeeds, so this is safe inside a preloaded allocator too.  A symbol that
+ * libc lacks cannot have been linked by the program either.
+ */
+static void *
+resolve(const char *name)
+{
+	void *fn = dlsym(RTLD_NEXT, name);
+
+	if (fn == NULL)
+		throw("libc has no such function");
+	return fn;
+}
+
+/* The stubs.  Two threads that race here store the same pointer. */
+#define HOOK(ret, name, params, args)                                          \
+	static ret resolve_##name params                                       \
+	{                                                                      \
+		libc.name = (__typeof__(libc.name))resolve(#name);             \
+		return libc.name args;                                         \
+	}
+#include "shim/hooks.def"
+
+struct libc libc = {
+#define HOOK(ret, name, params, args) .name = resolve_##name,
+#include "shim/hooks.def"
+};
