@@ -53,7 +53,7 @@ CPP_ALL = -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -U_FORTIFY_SOURCE \
 	$(CPPFLAGS)
 C_ALL = -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 	-fasynchronous-unwind-tables -fno-omit-frame-pointer -fno-plt \
-	$(CFLAGS_$(BUILD)) $(CFLAGS)
+	$(CFLAGS_EXTRA) $(CFLAGS_$(BUILD)) $(CFLAGS)
 LD_ALL = -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,--as-needed \
 	$(LDFLAGS_$(BUILD)) $(LDFLAGS)
 # clang's sanitizer is in the program, not in a library that can be named.
@@ -73,6 +73,9 @@ UNIT_SRC := $(wildcard tests/core/test_*.c tests/arch/test_*.c)
 UNIT := $(UNIT_SRC:%.c=$(OUT)/%)
 
 # --- build ------------------------------------------------------------------
+
+# Cancellation unwinds over the wrappers of blocking calls.
+$(OBJ)/shim/%.o: CFLAGS_EXTRA := -fexceptions
 
 .DELETE_ON_ERROR:
 .PHONY: all unit check demo bench soak coverage lint format install uninstall \
@@ -180,7 +183,7 @@ lint: ## layers, exported symbols, both compilers, static analysis, layout
 	tools/lint/exports $(B)/lint/gcc/libgmpthread.so
 	tools/lint/exports $(B)/lint/clang/libgmpthread.so
 	cppcheck -q --enable=warning,performance,portability --inline-suppr \
-	    --error-exitcode=1 --std=c11 --library=posix,gnu -D__$(ARCH)__ \
+	    --error-exitcode=1 --std=c11 -D__$(ARCH)__ \
 	    $(CPP_ALL) $(C_FILES)
 	@status=0; for f in $(C_FILES); do echo "  TIDY  $$f"; \
 	    clang-tidy --quiet $$f -- -std=gnu11 $(CPP_ALL) || status=1; \

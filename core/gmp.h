@@ -7,6 +7,7 @@
 #ifndef CORE_GMP_H
 #define CORE_GMP_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -248,6 +249,8 @@ struct gthread {
 	int (*c11fn)(void *);	/* C11's */
 	void *arg;
 	bool sched;		/* wired for its CPUs or priority: shim/sched.c */
+	uint32_t wantcpus;	/* atomic; cpus are to be set by the thread */
+	cpu_set_t cpus;
 	bool vforked;		/* between vfork and the child's exec */
 	char name[16];
 	size_t guardsize;	/* what the attributes said */

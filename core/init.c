@@ -212,6 +212,7 @@ forkchild(void)
 	sched.nhandoffs = sched.nlate = sched.ncreated = 0;
 	initlock.key = 0;
 	parkforkchild();
+	statsforkchild();
 	procforkchild();
 	syscallforkchild();
 	boundforkchild();

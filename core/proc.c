@@ -1012,7 +1012,7 @@ gfree(struct g *gp)
 		if (i < 100)
 			procyield(10);
 		else
-			osyield();
+			gosched();	/* it may have no P, and wait for ours */
 	}
 	if (gp->adopted)
 		return;		/* the main thread's stack is the process's */
@@ -1045,7 +1045,7 @@ stackclassfor(struct p *pp, const struct newprocargs *a)
 
 	if (a->stackaddr == NULL)
 		size += a->stacksize + SIGFRAMEROOM;
-	if (size < a->stacksize)
+	if (a->stackaddr == NULL && size < a->stacksize)
 		return -1;
 	if (pp == NULL)
 		return stackclassof(size);

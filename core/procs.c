@@ -196,5 +196,6 @@ procforkchild(void)
 
 	for (i = 0; i < MAXPROCS && allpstore[i] != NULL; i++)
 		allpstore[i] = NULL;
+	sched.gomaxprocs = 0;
 	worldlock.key = 0;
 }

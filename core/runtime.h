@@ -67,6 +67,7 @@ void schedtrace(void);
 /* stats.c */
 void statsinit(void);
 void statswrite(void);
+void statsforkchild(void);
 
 /* stack.c */
 int stackclassof(size_t size);		/* -1 when too large */

@@ -41,6 +41,13 @@ statsinit(void)
 	rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0);
 }
 
+/* The page is the parent's. */
+void
+statsforkchild(void)
+{
+	page = NULL;
+}
+
 static size_t
 line(char *buf, size_t n, const char *key, uint64_t v)
 {

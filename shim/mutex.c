@@ -343,9 +343,16 @@ lock_kind(struct pmutex *m, enum how how, struct until u)
 		if (err != 0)
 			return err;
 	}
-	err = acquire(m, how, u);
-	if (err != 0)
-		return err;
+	/* glibc hands the time to the kernel, which takes none before 1970. */
+	if ((kind & INHERIT) != 0 && how == TIMED && u.abstime->tv_sec < 0) {
+		err = acquire(m, TRY, u);
+		if (err != 0)
+			return EINVAL;
+	} else {
+		err = acquire(m, how, u);
+		if (err != 0)
+			return err;
+	}
 	store_rlx(&m->owner, self);
 	m->count = 1;
 	m->nusers++;

@@ -1,7 +1,6 @@
 /*
- * The bodies of the hooks that need no thought: hooks.def says which, shim.h
- * how each kind is announced.  errno needs no care: it is the G's own, whatever
- * M it comes back on.
+ * The bodies of the hooks that need no thought; hooks.def says which.  errno
+ * needs no care: it is the G's own, whatever M it comes back on.
  */
 #include "shim/shim.h"
 
@@ -26,3 +25,10 @@
 	}
 
 #include "shim/hooks.def"
+
+void
+leavefn(void *unused)
+{
+	(void)unused;
+	exitsyscallfn();
+}

@@ -1,32 +1,31 @@
 /*
  * Read-write locks.  The state of a private one is a word that park() looks at
- * and, beside it, the number of readers, changed together:
+ * and, beside it, the number of readers, changed together.  The word:
  *
  *	WRITER	a writer holds it
- *	WWAIT	writers may be parked
+ *	WOKEN	a waiting writer has been woken and has not come back yet
  *	RWAIT	readers may be parked
+ *	WAITER	times the number of writers in wrlock_slow() that wait or waited
  *
  * Readers come and go without changing the word, so they do not disturb those
  * who are about to park.  Readers and writers park on the same address with
- * different bitsets.
- *
- * Whoever leaves the lock free clears WWAIT and wakes one writer.  As in a
- * three-state mutex, a writer that was parked sets WWAIT again, be it when it
- * takes the lock or when it finds it held: others may be parked beside it.
+ * different bitsets.  Writers wait by the protocol of mutex.c: they register,
+ * and clear WOKEN, with the store whose value they hand to park(), while
+ * somebody holds the lock; whoever sets it free wakes one of them unless WOKEN
+ * says that one is on his way.
  *
  * Readers are preferred, as in glibc: they enter while readers hold the lock,
  * writers waiting or not, and a leaving writer wakes all of them.  With
  * PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP they queue up behind waiting
  * writers, and are woken when no writer is.
  *
- * The releasing store is the last access to the lock (it may be destroyed), and
- * nobody who has parked takes it for granted that he is still expected.
+ * The releasing store is the last access to the lock: it may be gone after.
  */
 #include "shim/sync.h"
 
 #include <limits.h>
 
-enum { WRITER = 1, WWAIT = 2, RWAIT = 4 };
+enum { WRITER = 1, WOKEN = 2, RWAIT = 4, WAITER = 8 };
 
 #define READER (UINT64_C(1) << 32)
 #define MAXREADERS (UINT64_C(1) << 31)
@@ -103,13 +102,17 @@ shared_lock(pthread_rwlock_t *lock, bool write, struct until u)
 
 /* --- reading ---------------------------------------------------------------- */
 
+static inline bool
+writerswait(uint64_t s)
+{
+	return (uint32_t)s >= WAITER;
+}
+
 /* May a reader enter, with the lock in state s? */
 static inline bool
 readable(const pthread_rwlock_t *lock, uint64_t s)
 {
-	if (likely((s & (WRITER | WWAIT)) == 0))
-		return true;
-	return (s & WRITER) == 0 && !preferswriters(lock);
+	return (s & WRITER) == 0 && !(writerswait(s) && preferswriters(lock));
 }
 
 static __attribute__((noinline)) int
@@ -162,7 +165,7 @@ rdlock(pthread_rwlock_t *lock, struct until u)
 		return shared_lock(lock, false, u);
 	s = load_rlx(&l->state);
 	/* Pairs with the release of the last writer. */
-	if (likely((s & (WRITER | WWAIT)) == 0 && s >> 32 < MAXREADERS) &&
+	if (likely((uint32_t)s == 0 && s < MAXREADERS * READER) &&
 	    cas_acq(&l->state, &s, s + READER))
 		return 0;
 	return rdlock_slow(lock, u);
@@ -195,13 +198,33 @@ pthread_rwlock_tryrdlock(pthread_rwlock_t *lock)
 
 /* --- writing ---------------------------------------------------------------- */
 
+/*
+ * The writer gives up, with the lock held in state s: readers that queued up
+ * behind it alone may enter.  False when the state has changed.
+ */
+static bool
+giveup(pthread_rwlock_t *lock, uint64_t s)
+{
+	struct prwlock *l = (struct prwlock *)lock;
+	uint64_t next = (s & ~(uint64_t)WOKEN) - WAITER;
+	bool wakereaders = (next & RWAIT) != 0 && readable(lock, next);
+
+	if (wakereaders)
+		next &= ~(uint64_t)RWAIT;
+	if (!cas_rlx(&l->state, &s, next))
+		return false;
+	if (wakereaders)
+		unpark(&l->word, INT_MAX, RBIT);
+	return true;
+}
+
 static __attribute__((noinline)) int
 wrlock_slow(pthread_rwlock_t *lock, struct until u)
 {
 	struct prwlock *l = (struct prwlock *)lock;
-	uint64_t s = load_rlx(&l->state), next, parked = 0;
+	uint64_t s = load_rlx(&l->state), next;
+	bool late = false, registered = false;
 	int64_t deadline;
-	bool late = false;
 	int spins = 0, err;
 
 	err = deadlineuntil(u, &deadline);
@@ -211,28 +234,36 @@ wrlock_slow(pthread_rwlock_t *lock, struct until u)
 		return EDEADLK;
 	for (;;) {
 		if ((s & WRITER) == 0 && s < READER) {
+			next = s | WRITER;
+			if (registered)
+				next = (next & ~(uint64_t)WOKEN) - WAITER;
 			/* Pairs with the release of whoever held it last. */
-			if (cas_acq(&l->state, &s, s | WRITER | parked)) {
+			if (cas_acq(&l->state, &s, next)) {
 				store_rlx(&lock->__data.__cur_writer,
 				    selftid());
 				return 0;
 			}
 			continue;
 		}
-		if (!late && canspin(spins)) {
+		if (late) {
+			if (giveup(lock, s))
+				return ETIMEDOUT;
+			s = load_rlx(&l->state);
+			continue;
+		}
+		if (canspin(spins)) {
 			spins++;
 			s = load_rlx(&l->state);
 			continue;
 		}
-		/* Also when late: others may be parked, and we were woken. */
-		next = s | WWAIT;
+		next = s & ~(uint64_t)WOKEN;
+		if (!registered)
+			next += WAITER;
 		if (next != s && !cas_rlx(&l->state, &s, next))
 			continue;
-		if (late)
-			return ETIMEDOUT;
+		registered = true;
 		late = park(&l->word, (uint32_t)next, WBIT, u.clock, deadline,
 			   WAITRWLOCK) == -ETIMEDOUT;
-		parked = WWAIT;
 		spins = 0;
 		s = load_rlx(&l->state);
 	}
@@ -324,57 +355,40 @@ pthread_rwlock_timedwrlock(pthread_rwlock_t *lock,
 
 /* --- leaving ------------------------------------------------------------------ */
 
-/*
- * The lock became free; waiting is what its word said.  When writers are
- * preferred and one is woken, the readers wait on, and RWAIT was kept.
- */
-static __attribute__((noinline)) void
-wake(struct prwlock *l, uint64_t waiting, bool writersfirst)
-{
-	int n = 0;
-
-	if (writersfirst) {
-		if ((waiting & WWAIT) != 0)
-			n = unpark(&l->word, 1, WBIT);
-		if (n == 0 && (waiting & RWAIT) != 0)
-			unpark(&l->word, INT_MAX, RBIT);
-		return;
-	}
-	if ((waiting & RWAIT) != 0)
-		unpark(&l->word, INT_MAX, RBIT);
-	if ((waiting & WWAIT) != 0)
-		unpark(&l->word, 1, WBIT);
-}
-
 EXPORT int
 pthread_rwlock_unlock(pthread_rwlock_t *lock)
 {
 	struct prwlock *l = (struct prwlock *)lock;
-	bool writersfirst;
+	bool wakewriter, wakereaders;
 	uint64_t s, next;
 
 	if (shared(lock))
 		return SHARED(libc.pthread_rwlock_unlock(lock));
-	writersfirst = preferswriters(lock);
 	s = load_rlx(&l->state);
 	if ((s & WRITER) != 0)
 		store_rlx(&lock->__data.__cur_writer, 0);
 	do {
+		wakewriter = wakereaders = false;
 		if ((s & WRITER) != 0)
 			next = s & ~(uint64_t)WRITER;
 		else if (s >= READER)
 			next = s - READER;
 		else
 			return 0;	/* not held: undefined, and harmless */
-		if (next < READER) {
-			if (writersfirst && (next & WWAIT) != 0)
-				next &= ~(uint64_t)WWAIT;
-			else
-				next = 0;
+		if (next != 0 && next < READER) {
+			wakereaders =
+			    (next & RWAIT) != 0 && readable(lock, next);
+			wakewriter = writerswait(next) && (next & WOKEN) == 0;
+			if (wakereaders)
+				next &= ~(uint64_t)RWAIT;
+			if (wakewriter)
+				next |= WOKEN;
 		}
 		/* Release: what was written, or that it has been read. */
 	} while (!cas_rel(&l->state, &s, next));
-	if (next < READER && (s & (WWAIT | RWAIT)) != 0)
-		wake(l, s, writersfirst);
+	if (wakereaders)
+		unpark(&l->word, INT_MAX, RBIT);
+	if (wakewriter)
+		unpark(&l->word, 1, WBIT);
 	return 0;
 }

@@ -65,7 +65,7 @@ schedreset(struct gthread *th)
 }
 
 /* The thread behind a tid of the program's: self, another G, or the kernel's. */
-enum who { SELF, OTHERG, KERNEL };
+enum who { SELF, OTHERG, KERNEL, NOBODY };
 
 static enum who
 whose(pid_t tid, struct g **gp)
@@ -80,13 +80,15 @@ whose(pid_t tid, struct g **gp)
 								     KERNEL;
 }
 
-/* The same for a pthread_t. */
+/* The same for a pthread_t; NOBODY once the thread has ended. */
 static enum who
 whoset(pthread_t t, struct g **gp)
 {
 	*gp = schedmode() == MODE_OFF ? NULL : gofthread((uintptr_t)t);
 	if (*gp == NULL || giskthread(*gp))
 		return KERNEL;
+	if (threadended(*gp))
+		return NOBODY;
 	return *gp == getg() ? SELF : OTHERG;
 }
 
@@ -109,6 +111,54 @@ sched_yield(void)
 
 /* --- CPUs ------------------------------------------------------------------------ */
 
+/*
+ * The calling thread is wired; its M gets the CPUs.  With those of the process
+ * it goes on sharing its M.
+ */
+static int
+setmycpus(struct g *gp, size_t size, const cpu_set_t *cpus)
+{
+	struct gthread *th = gthreadof(gp);
+
+	if (!th->sched && size >= sizeof(startcpus) &&
+	    memcmp(cpus, &startcpus, sizeof(startcpus)) == 0)
+		return 0;
+	wire(gp);
+	return libc.sched_setaffinity(0, size, cpus);
+}
+
+/*
+ * Another thread's CPUs: it is told to wire itself, and does so when it next
+ * waits or runs (schedrequest).  0 or an error number.
+ */
+static int
+setcpusof(struct g *gp, size_t size, const cpu_set_t *cpus)
+{
+	struct gthread *th = gthreadof(gp);
+	int tid = th->sched ? gkerneltid(gp) : 0;
+
+	if (tid != 0)
+		return libc.sched_setaffinity(tid, size, cpus) == 0 ? 0 : errno;
+	if (size > sizeof(th->cpus))
+		size = sizeof(th->cpus);
+	memset(&th->cpus, 0, sizeof(th->cpus));
+	memcpy(&th->cpus, cpus, size);
+	store_rel(&th->wantcpus, 1);
+	gointerrupt(gp);
+	return 0;
+}
+
+/* On gp, which was interrupted, or begins. */
+void
+schedrequest(struct g *gp)
+{
+	struct gthread *th = gthreadof(gp);
+
+	if (load_acq(&th->wantcpus) == 0 || xchg_acqrel(&th->wantcpus, 0) == 0)
+		return;
+	setmycpus(gp, sizeof(th->cpus), &th->cpus);
+}
+
 EXPORT int
 sched_setaffinity(pid_t tid, size_t size, const cpu_set_t *cpus)
 {
@@ -116,10 +166,11 @@ sched_setaffinity(pid_t tid, size_t size, const cpu_set_t *cpus)
 
 	switch (whose(tid, &gp)) {
 	case SELF:
-		wire(gp);
-		return libc.sched_setaffinity(0, size, cpus);
+		return setmycpus(gp, size, cpus);
 	case OTHERG:
-		return 0;
+		errno = setcpusof(gp, size, cpus);
+		return errno == 0 ? 0 : -1;
+	case NOBODY:
 	case KERNEL:
 		break;
 	}
@@ -142,10 +193,11 @@ pthread_setaffinity_np(pthread_t t, size_t size, const cpu_set_t *cpus)
 
 	switch (whoset(t, &gp)) {
 	case SELF:
-		wire(gp);
-		return libc.sched_setaffinity(0, size, cpus) == 0 ? 0 : errno;
+		return setmycpus(gp, size, cpus) == 0 ? 0 : errno;
 	case OTHERG:
-		return 0;
+		return setcpusof(gp, size, cpus);
+	case NOBODY:
+		return ESRCH;
 	case KERNEL:
 		break;
 	}
@@ -156,11 +208,27 @@ EXPORT int
 pthread_getaffinity_np(pthread_t t, size_t size, cpu_set_t *cpus)
 {
 	struct g *gp;
+	size_t n;
 
-	if (whoset(t, &gp) == KERNEL)
+	switch (whoset(t, &gp)) {
+	case KERNEL:
 		return libc.pthread_getaffinity_np(t, size, cpus);
+	case NOBODY:
+		return ESRCH;
+	case SELF:
+	case OTHERG:
+		break;
+	}
 	memset(cpus, 0, size);
-	return libc.sched_getaffinity(0, size, cpus) == 0 ? 0 : errno;
+	if (load_acq(&gthreadof(gp)->wantcpus)) {
+		n = size < sizeof(cpu_set_t) ? size : sizeof(cpu_set_t);
+		memcpy(cpus, &gthreadof(gp)->cpus, n);
+		return 0;
+	}
+	return libc.sched_getaffinity(gthreadof(gp)->sched ? gkerneltid(gp) : 0,
+		   size, cpus) == 0 ?
+	    0 :
+	    errno;
 }
 
 /* --- policy and priority ------------------------------------------------------------ */
@@ -218,6 +286,8 @@ pthread_setschedparam(pthread_t t, int policy, const struct sched_param *param)
 		return err;
 	case OTHERG:
 		return setother(gp, policy, param);
+	case NOBODY:
+		return ESRCH;
 	case KERNEL:
 		break;
 	}
@@ -229,8 +299,15 @@ pthread_getschedparam(pthread_t t, int *policy, struct sched_param *param)
 {
 	struct g *gp;
 
-	if (whoset(t, &gp) == KERNEL)
+	switch (whoset(t, &gp)) {
+	case KERNEL:
 		return libc.pthread_getschedparam(t, policy, param);
+	case NOBODY:
+		return ESRCH;
+	case SELF:
+	case OTHERG:
+		break;
+	}
 	*policy = gthreadof(gp)->policy;
 	param->sched_priority = gthreadof(gp)->priority;
 	return 0;
@@ -258,6 +335,7 @@ sched_setscheduler(pid_t tid, int policy, const struct sched_param *param)
 	case OTHERG:
 		errno = setother(gp, policy, param);
 		return errno == 0 ? 0 : -1;
+	case NOBODY:
 	case KERNEL:
 		break;
 	}
@@ -340,6 +418,8 @@ pthread_getcpuclockid(pthread_t t, clockid_t *clock)
 		*clock = tid != 0 ? (clockid_t)((~(unsigned)tid) << 3 | 6) :
 				    CLOCK_PROCESS_CPUTIME_ID;
 		return 0;
+	case NOBODY:
+		return ESRCH;
 	case KERNEL:
 		break;
 	}

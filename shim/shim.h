@@ -44,22 +44,42 @@ extern struct libc libc __attribute__((visibility("hidden")));
 #include "shim/hooks.def"
 
 /* --- a call into libc that may sleep: only when ong() -------------------- */
-#define BRACKET(enter, leave, call)                                            \
+static inline void
+exitsyscallcleanup(char *unused)
+{
+	(void)unused;
+	exitsyscall();
+}
+
+/* Leaves also when libc cancels the thread in the call, and unwinds. */
+#define BRACKET(enter, call)                                                   \
 	({                                                                     \
 		enter();                                                       \
-		__typeof__(call) r_ = (call);                                  \
-		leave();                                                       \
-		r_;                                                            \
+		__attribute__((cleanup(exitsyscallcleanup))) char b_;          \
+		call;                                                          \
 	})
 
 /* One system call; sysmon takes the P if it sleeps. */
-#define ANNOUNCE(call) BRACKET(entersyscall, exitsyscall, call)
+#define ANNOUNCE(call) BRACKET(entersyscall, call)
 
 /* One system call that is going to sleep. */
-#define HANDOFF(call) BRACKET(entersyscallblock, exitsyscall, call)
+#define HANDOFF(call) BRACKET(entersyscallblock, call)
 
-/* A function of libc that may come back into our hooks from inside. */
-#define HANDOFFFN(call) BRACKET(entersyscallfn, exitsyscallfn, call)
+/*
+ * A function of libc that may come back into our hooks from inside.  Being
+ * cancelled in it has to end the bracket too, or the hooks would take the G for
+ * a kernel thread ever after.
+ */
+#define HANDOFFFN(call)                                                        \
+	({                                                                     \
+		__typeof__(call) r_;                                           \
+		entersyscallfn();                                              \
+		pthread_cleanup_push(leavefn, NULL);                           \
+		r_ = (call);                                                   \
+		pthread_cleanup_pop(1);                                        \
+		r_;                                                            \
+	})
+void leavefn(void *unused);
 
 /* --- key.c: called once by an ending thread ------------------------------ */
 void keysdestroy(void);		/* destructors in POSIX order, then every value NULL */
@@ -79,12 +99,21 @@ int64_t deadlineof(const struct timespec *abstime, int *err);
 int sleepfor(const struct timespec *ts, struct timespec *left);
 
 /* --- thread.c, sched.c, fork.c ------------------------------------------- */
+/*
+ * libc's interface for pthread_cleanup_push (nptl/cleanup.c).  pthread.h has it
+ * only where exceptions are off.
+ */
+void __pthread_register_cancel(__pthread_unwind_buf_t *buf);
+_Noreturn void __pthread_unwind_next(__pthread_unwind_buf_t *buf);
+
 /* libc unwound the main thread to its bottom. */
 _Noreturn void mainend(__pthread_unwind_buf_t *buf);
 /* Before the first thread. */
 void schedstart(void);
 bool schedexplicit(const pthread_attr_t *attr);
 void schedreset(struct gthread *th);
+void schedrequest(struct g *gp);
+bool threadended(struct g *gp);
 void forkhandlers(void);
 /* For arch's vfork(), in the parent. */
 void vforkenter(void);

@@ -5,9 +5,11 @@
  * The kernel's mask belongs to the M, which sets it when the next G's differs
  * (core/proc.c).
  */
+#include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "core/atomic.h"
@@ -80,6 +82,58 @@ sigprocmask(int how, const sigset_t *set, sigset_t *old)
 	return -1;
 }
 
+/* --- jumps and contexts that carry a mask ------------------------------------------- */
+
+/* libc sets the mask of the jump behind our back: the G's has to follow. */
+static void
+jumpmask(const struct __jmp_buf_tag *env)
+{
+	struct g *gp = getg();
+	sigset_t set;
+
+	if (!env->__mask_was_saved || gp == NULL || giskthread(gp))
+		return;
+	memcpy(&set, &env->__saved_mask, sizeof(set));
+	gsetsigmask(tomask(&set));
+}
+
+#define JUMP(name)                                                             \
+	EXPORT void name(struct __jmp_buf_tag env[1], int val)                 \
+	{                                                                      \
+		jumpmask(env);                                                 \
+		libc.name(env, val);                                           \
+		__builtin_unreachable();                                       \
+	}
+
+JUMP(longjmp)
+JUMP(_longjmp)
+JUMP(siglongjmp)
+/* longjmp of a fortified program; no header has it. */
+JUMP(__longjmp_chk)
+
+static void
+contextmask(const ucontext_t *uc)
+{
+	struct g *gp = getg();
+
+	if (gp != NULL && !giskthread(gp))
+		gsetsigmask(tomask(&uc->uc_sigmask));
+}
+
+EXPORT int
+setcontext(const ucontext_t *uc)
+{
+	contextmask(uc);
+	return libc.setcontext(uc);
+}
+
+EXPORT int
+swapcontext(ucontext_t *old, const ucontext_t *uc)
+{
+	contextmask(uc);
+	return libc.swapcontext(old, uc);
+}
+
 /* --- signals to one thread ---------------------------------------------------------- */
 
 /* On gp: its signals that came while it was on no kernel thread. */
@@ -89,6 +143,8 @@ deliver(struct g *gp)
 	struct gthread *th = gthreadof(gp);
 	uint64_t pending = xchg_acqrel(&th->sigpending, 0);
 	int sig;
+
+	schedrequest(gp);
 
 	for (sig = 1; pending != 0; sig++) {
 		if ((pending & BIT(sig)) == 0)
@@ -127,6 +183,8 @@ pthread_kill(pthread_t t, int sig)
 
 	if (gp == NULL || giskthread(gp))
 		return libc.pthread_kill(t, sig);
+	if (threadended(gp))
+		return sig < 0 || sig > NSIGNALS ? EINVAL : 0;
 	return signalg(gp, sig);
 }
 

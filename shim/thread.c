@@ -7,10 +7,12 @@
  */
 #include <limits.h>
 #include <locale.h>
+#include <fcntl.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "core/atomic.h"
@@ -34,6 +36,12 @@ threadg(pthread_t t)
 		return NULL;
 	gp = gofthread((uintptr_t)t);
 	return gp != NULL && !gisforeign(gp) ? gp : NULL;
+}
+
+bool
+threadended(struct g *gp)
+{
+	return load_acq(&gthreadof(gp)->state) == EXITED;
 }
 
 /* --- the life of a thread ------------------------------------------------------ */
@@ -84,6 +92,7 @@ threadstart(void *arg)
 	(void)arg;
 	if (__sigsetjmp_cancel(buf.__cancel_jmp_buf, 0) == 0) {
 		__pthread_register_cancel(&buf);
+		schedrequest(gp);
 		/* Unwinding without pthread_exit() is cancellation. */
 		th->result = PTHREAD_CANCELED;
 		if (th->c11fn != NULL)
@@ -94,21 +103,21 @@ threadstart(void *arg)
 	threadend(gp);
 }
 
-/* The default of RLIMIT_STACK; pthread_setattr_default_np() may change it. */
-static size_t defaultstack, defaultguard;
+/*
+ * What a thread without attributes gets.  libc keeps it; this is a copy, made
+ * anew when pthread_setattr_default_np() changes it.
+ */
+static pthread_attr_t defaultattr;
+static uint32_t havedefault;	/* atomic */
 
 static void
-readdefaults(void)
+readdefault(void)
 {
 	pthread_attr_t attr;
-	size_t guard;
 
 	pthread_getattr_default_np(&attr);
-	pthread_attr_getguardsize(&attr, &guard);
-	store_rlx(&defaultguard, guard);
-	pthread_attr_getstacksize(&attr, &guard);
-	pthread_attr_destroy(&attr);
-	store_rel(&defaultstack, guard);
+	defaultattr = attr;
+	store_rel(&havedefault, 1);
 }
 
 EXPORT int
@@ -117,40 +126,47 @@ pthread_setattr_default_np(const pthread_attr_t *attr)
 	int err = libc.pthread_setattr_default_np(attr);
 
 	if (err == 0)
-		readdefaults();
+		readdefault();
 	return err;
+}
+
+/* True when the attributes name a stack of the user's. */
+static bool
+hasstack(const pthread_attr_t *attr)
+{
+	void *addr;
+	size_t size;
+
+	/* Without one libc answers with 0 minus the size. */
+	return pthread_attr_getstack(attr, &addr, &size) == 0 &&
+	    (uintptr_t)addr + size != 0;
 }
 
 static int
 create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
     thrd_start_t c11fn, void *arg)
 {
-	struct newprocargs a = { .fn = threadstart, .attr = attr };
+	struct newprocargs a = { .fn = threadstart };
 	struct gthread *th, *me;
 	uintptr_t thread;
-	int detach = PTHREAD_CREATE_JOINABLE, err;
+	int detach, err;
 	struct g *gp;
+	void *addr;
 
-	if (load_acq(&defaultstack) == 0)
-		readdefaults();
-	a.stacksize = load_rlx(&defaultstack);
-	a.guardsize = load_rlx(&defaultguard);
-	if (attr != NULL) {
-		void *addr;
-		size_t size;
-
-		pthread_attr_getdetachstate(attr, &detach);
-		pthread_attr_getguardsize(attr, &a.guardsize);
-		pthread_attr_getstack(attr, &addr, &size);
-		if ((uintptr_t)addr + size != 0) {
-			a.stackaddr = addr;
-			a.stacksize = size;
-			a.guardsize = 0;
-		} else if (size != 0) {
-			a.stacksize = size;
-		}
-		a.bound = schedexplicit(attr);
+	if (load_acq(&havedefault) == 0)
+		readdefault();
+	if (attr == NULL)
+		attr = &defaultattr;
+	a.attr = attr;
+	pthread_attr_getdetachstate(attr, &detach);
+	pthread_attr_getguardsize(attr, &a.guardsize);
+	pthread_attr_getstacksize(attr, &a.stacksize);
+	if (hasstack(attr)) {
+		pthread_attr_getstack(attr, &addr, &a.stacksize);
+		a.stackaddr = addr;
+		a.guardsize = 0;
 	}
+	a.bound = attr != &defaultattr && schedexplicit(attr);
 	err = newproc(&a, &gp);
 	if (err != 0)
 		return -err;
@@ -181,12 +197,20 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 static enum gmpmode
 threadsinit(void)
 {
+	struct g *gp;
+
 	if (schedmode() != MODE_OFF)
 		return schedmode();
 	forkhandlers();
 	schedstart();
 	signalstart();
-	return schedinit();
+	if (schedinit() == MODE_OFF)
+		return MODE_OFF;
+	gp = getg();
+	if (gp != NULL && gthreadof(gp)->name[0] == 0)
+		libc.prctl(PR_GET_NAME, (unsigned long)gthreadof(gp)->name, 0, 0,
+		    0);
+	return schedmode();
 }
 
 EXPORT int
@@ -238,9 +262,9 @@ jointhread(pthread_t t, clockid_t clock, const struct timespec *abstime,
 
 	if (gp == NULL) {
 		if (clock == -1)
-			return ong() ? HANDOFFFN(libc.pthread_join(t, result)) :
+			return ong() ? HANDOFF(libc.pthread_join(t, result)) :
 				       libc.pthread_join(t, result);
-		return ong() ? HANDOFFFN(libc.pthread_clockjoin_np(t, result,
+		return ong() ? HANDOFF(libc.pthread_clockjoin_np(t, result,
 				   clock, abstime)) :
 			       libc.pthread_clockjoin_np(t, result, clock,
 				   abstime);
@@ -394,16 +418,37 @@ ismain(struct g *gp)
 	return gtid(gp) == getpid();
 }
 
+/*
+ * A thread's name is its G's.  The kernel's names of Ms mean nothing, but that
+ * of the first one, which is the process's: it follows the main thread's.
+ */
+static void
+setname(struct g *gp, const char *name)
+{
+	struct gthread *th = gthreadof(gp);
+	int fd;
+
+	memset(th->name, 0, sizeof(th->name));
+	strncpy(th->name, name, sizeof(th->name) - 1);
+	if (!ismain(gp))
+		return;
+	fd = libc.open("/proc/self/comm", O_WRONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	libc.write(fd, th->name, strlen(th->name));
+	libc.close(fd);
+}
+
 EXPORT int
 pthread_setname_np(pthread_t t, const char *name)
 {
 	struct g *gp = threadg(t);
 
+	if (gp == NULL || giskthread(gp))
+		return libc.pthread_setname_np(t, name);
 	if (strlen(name) > 15)
 		return ERANGE;
-	if (gp == NULL || ismain(gp) || giskthread(gp))
-		return libc.pthread_setname_np(t, name);
-	strcpy(gthreadof(gp)->name, name);
+	setname(gp, name);
 	return 0;
 }
 
@@ -411,19 +456,41 @@ EXPORT int
 pthread_getname_np(pthread_t t, char *buf, size_t len)
 {
 	struct g *gp = threadg(t);
-	const char *name;
+	struct gthread *th;
 
-	if (gp == NULL || ismain(gp) || giskthread(gp))
+	if (gp == NULL || giskthread(gp))
 		return libc.pthread_getname_np(t, buf, len);
-	/* Unnamed: as a kernel thread has its creator's, the process's name. */
-	name = gthreadof(gp)->name;
-	if (name[0] == 0)
-		name = program_invocation_short_name;
-	if (len < 16)
+	th = gthreadof(gp);
+	if (len < sizeof(th->name))
 		return ERANGE;
-	strncpy(buf, name, 15);
-	buf[15] = 0;
+	memcpy(buf, th->name, sizeof(th->name));
 	return 0;
+}
+
+EXPORT int
+prctl(int option, ...)
+{
+	struct g *gp = getg();
+	unsigned long a, b, c, d;
+	va_list ap;
+
+	va_start(ap, option);
+	a = va_arg(ap, unsigned long);
+	b = va_arg(ap, unsigned long);
+	c = va_arg(ap, unsigned long);
+	d = va_arg(ap, unsigned long);
+	va_end(ap);
+	if (gp == NULL || giskthread(gp))
+		return libc.prctl(option, a, b, c, d);
+	switch (option) {
+	case PR_SET_NAME:
+		setname(gp, (const char *)a);
+		return 0;
+	case PR_GET_NAME:
+		memcpy((char *)a, gthreadof(gp)->name, 16);
+		return 0;
+	}
+	return libc.prctl(option, a, b, c, d);
 }
 
 EXPORT int
@@ -432,24 +499,28 @@ pthread_getattr_np(pthread_t t, pthread_attr_t *attr)
 	struct g *gp = threadg(t);
 	struct gthread *th;
 	struct sched_param param = { 0 };
-	uintptr_t lo, hi, base;
+	uintptr_t lo, hi;
 	int err;
 
-	if (gp == NULL || giskthread(gp))
+	if (gp == NULL)
 		return libc.pthread_getattr_np(t, attr);
 	th = gthreadof(gp);
+	if (giskthread(gp) || ismain(gp)) {
+		err = libc.pthread_getattr_np(t, attr);
+		if (err == 0 && load_acq(&th->state) == DETACHED)
+			pthread_attr_setdetachstate(attr,
+			    PTHREAD_CREATE_DETACHED);
+		return err;
+	}
 	err = pthread_attr_init(attr);
 	if (err != 0)
 		return err;
 	if (th->stacklo != NULL) {
-		base = (uintptr_t)th->stacklo;
+		pthread_attr_setstack(attr, th->stacklo, th->stacksize);
 	} else {
 		gstack(gp, &lo, &hi);
-		base = ((hi + 4095) & ~4095ul) - ((th->stacksize + 4095) & ~4095ul);
-		if (base < lo)
-			base = lo;
+		pthread_attr_setstack(attr, (void *)lo, hi - lo);
 	}
-	pthread_attr_setstack(attr, (void *)base, th->stacksize);
 	pthread_attr_setguardsize(attr, th->guardsize);
 	if (load_acq(&th->state) == DETACHED)
 		pthread_attr_setdetachstate(attr, PTHREAD_CREATE_DETACHED);

@@ -1,6 +1,7 @@
 /*
  * The registers of a G that is not running: what the System V ABI makes a
- * callee keep (rbx, rbp, r12-r15, the control words of SSE and x87), the stack,
+ * callee keep (rbx, rbp, r12-r15, the control words of SSE and x87), the
+ * floating-point exception flags, which are a thread's too (C11 7.6), the stack,
  * where to go on, and the thread pointer.  The assembly includes this file for
  * the offsets.
  */
@@ -18,6 +19,7 @@
 #define GOBUF_TP 64
 #define GOBUF_MXCSR 72
 #define GOBUF_FPCW 76
+#define GOBUF_FPSW 78
 
 #ifndef __ASSEMBLER__
 #include <stddef.h>
@@ -31,7 +33,8 @@ struct gobuf {
 	uintptr_t r12, r13, r14, r15;
 	uintptr_t tp;		/* set once, when the G gets its TCB */
 	uint32_t mxcsr;
-	uint32_t fpcw;		/* the low 16 bits */
+	uint16_t fpcw;
+	uint16_t fpsw;		/* exception flags only */
 };
 
 _Static_assert(offsetof(struct gobuf, sp) == GOBUF_SP, "gobuf.sp");
@@ -45,6 +48,7 @@ _Static_assert(offsetof(struct gobuf, r15) == GOBUF_R15, "gobuf.r15");
 _Static_assert(offsetof(struct gobuf, tp) == GOBUF_TP, "gobuf.tp");
 _Static_assert(offsetof(struct gobuf, mxcsr) == GOBUF_MXCSR, "gobuf.mxcsr");
 _Static_assert(offsetof(struct gobuf, fpcw) == GOBUF_FPCW, "gobuf.fpcw");
+_Static_assert(offsetof(struct gobuf, fpsw) == GOBUF_FPSW, "gobuf.fpsw");
 
 /*
  * Saves the caller in from and goes on with to.  Returns, perhaps on another M,

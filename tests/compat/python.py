@@ -1,0 +1,14 @@
+"""CPython: 2,000 threads over queues, locks and sockets."""
+
+import os
+
+# Workers, the one that feeds them, turns, both ends of the sockets, server.
+GS = 2000 + 1 + 50 + 2 * 60 + 1
+# The sockets: both ends of 40 pairs and 20 connections, and the listener.
+IN_KERNEL = 121
+
+GUEST = os.path.join(os.path.dirname(__file__), "guest", "threads.py")
+
+
+def run(half):
+    return half.run(["/usr/bin/python3", "-IB", GUEST]).out

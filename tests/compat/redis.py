@@ -1,0 +1,91 @@
+"""redis-server: two I/O threads, redis-benchmark, and checked answers."""
+
+import threading
+
+from harness import Wire, answers, check, freeport
+
+# Three for work in the background; the second I/O thread, where there is one.
+GS = 3
+
+CLIENTS = 30
+ROUNDS = 80
+
+
+def ask(wire, *words):
+    text = b"*%d\r\n" % len(words)
+    for word in words:
+        word = str(word).encode()
+        text += b"$%d\r\n%s\r\n" % (len(word), word)
+    wire.send(text)
+    return reply(wire)
+
+
+def reply(wire):
+    line = wire.line()
+    kind, rest = line[0], line[1:]
+    check(kind != "-", "redis answered " + line)
+    if kind == "$":
+        return None if rest == "-1" else wire.data(int(rest)).decode()
+    if kind == "*":
+        return [reply(wire) for _ in range(int(rest))]
+    return int(rest) if kind == ":" else rest
+
+
+def talk(wire, n):
+    for i in range(ROUNDS):
+        text = f"{n}.{i}." + "x" * (i * 17 % 700)
+        check(ask(wire, "SET", f"k{n}.{i}", text) == "OK", "SET failed")
+        check(ask(wire, "GET", f"k{n}.{i}") == text, "GET gave other data")
+        ask(wire, "INCR", "count")
+        ask(wire, "RPUSH", f"list{n}", i)
+        ask(wire, "ZADD", "scores", i, f"m{i}")
+    got = ask(wire, "LRANGE", f"list{n}", 0, -1)
+    check(got == [str(i) for i in range(ROUNDS)], "the list is another one")
+
+
+def clients(port, half):
+    failures = []
+
+    def client(n):
+        try:
+            with Wire(port, half.timeout) as wire:
+                talk(wire, n)
+        except Exception as e:
+            failures.append(e)
+
+    threads = [threading.Thread(target=client, args=(n,), daemon=True)
+               for n in range(CLIENTS)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if failures:
+        raise failures[0]
+
+
+def run(half):
+    port = freeport()
+    # The I/O threads wait for each other by spinning: they need a P each,
+    # until the scheduler preempts.
+    io = 2 if half.procs > 1 or half.mode == "bound" else 1
+    with half.server(["/usr/bin/redis-server", "--port", port, "--bind",
+                      "127.0.0.1", "--save", "", "--appendonly", "no",
+                      "--io-threads", io, "--io-threads-do-reads", "yes",
+                      "--dir", half.dir],
+                     lambda: answers(port)):
+        with half.clock():
+            half.tool(["/usr/bin/redis-benchmark", "-p", port, "-c", "50",
+                       "-n", "20000", "-P", "16", "-q",
+                       "-t", "set,get,incr,lpush,lpop"])
+            clients(port, half)
+        with Wire(port, half.timeout) as wire:
+            ask(wire, "SET", "gone", "x" * 100000)
+            return {
+                "unlink": ask(wire, "UNLINK", "gone", "list0"),
+                "count": ask(wire, "GET", "count"),
+                "counter": ask(wire, "GET", "counter:__rand_int__"),
+                "list": ask(wire, "LLEN", "mylist"),
+                "scores": ask(wire, "ZCARD", "scores"),
+                "keys": ask(wire, "DBSIZE"),
+                "flush": ask(wire, "FLUSHALL", "ASYNC"),
+            }

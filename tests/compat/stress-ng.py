@@ -1,0 +1,33 @@
+"""stress-ng: threads, mutexes, semaphores, futexes and switches, verified."""
+
+import re
+
+from harness import check
+
+GS = 2 * 1000
+TREE = True
+
+RUNS = {
+    "pthread": ["--pthread", "2", "--pthread-max", "512",
+                "--pthread-ops", "4000"],
+    "mutex": ["--mutex", "2", "--mutex-procs", "16", "--mutex-ops", "20000"],
+    # Its parent sleeps until the alarm, whatever --sem-ops says.
+    "sem": ["--sem", "2", "--sem-procs", "16", "--timeout", "2"],
+    "futex": ["--futex", "2", "--futex-ops", "5000"],
+    "switch": ["--switch", "2", "--switch-ops", "20000"],
+}
+
+
+def run(half):
+    for name, args in RUNS.items():
+        done = half.run(["/usr/bin/stress-ng", *args, "--verify",
+                         "--metrics-brief"])
+        text = done.out + done.err
+        check("successful run completed" in text and
+              not re.search(r"stress-ng: (fail|error):", text),
+              f"stress-ng --{name} is not content", text)
+        ops = re.search(rf"metrc: .* {name} +(\d+) ", text)
+        check(ops is not None, f"no figures for {name}", text)
+        want = int(args[-1]) if args[-2].endswith("-ops") else 1
+        check(int(ops[1]) >= want, f"--{name}: {ops[1]} of {want}", text)
+    return sorted(RUNS)
