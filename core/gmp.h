@@ -231,6 +231,11 @@ bool gisforeign(struct g *gp);
 /* Lowest and highest address of the frames of a G that is no kernel thread. */
 void gstack(struct g *gp, uintptr_t *lo, uintptr_t *hi);
 
+/* The cancellation word of its libc thread; atomic. */
+uint32_t *gcancelword(struct g *gp);
+/* In a signal handler on gp: it interrupted the runtime. */
+bool ginruntime(struct g *gp);
+
 /* The mode in force; MODE_OFF before schedinit(). */
 enum gmpmode schedmode(void);
 
@@ -251,6 +256,7 @@ struct gthread {
 	bool sched;		/* wired for its CPUs or priority: shim/sched.c */
 	uint32_t wantcpus;	/* atomic; cpus are to be set by the thread */
 	cpu_set_t cpus;
+	bool exiting;		/* unwinding, or past its start routine */
 	bool vforked;		/* between vfork and the child's exec */
 	char name[16];
 	size_t guardsize;	/* what the attributes said */

@@ -1204,6 +1204,12 @@ gisforeign(struct g *gp)
 	return gp->foreign;
 }
 
+bool
+ginruntime(struct g *gp)
+{
+	return gp->m->locks != 0;
+}
+
 void
 gstack(struct g *gp, uintptr_t *lo, uintptr_t *hi)
 {

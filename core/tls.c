@@ -421,6 +421,12 @@ tlsstart(void)
 	ctype_init();
 }
 
+uint32_t *
+gcancelword(struct g *gp)
+{
+	return (uint32_t *)((char *)gp->tcb + canceloff);
+}
+
 struct dtvslot {
 	void *val;
 	void *tofree;

@@ -216,6 +216,16 @@ robust_unlink(struct pmutex *m)
 		gthreadof(needg())->robust = m->next;
 }
 
+/* acquire(), but glibc has a limit with priority inheritance: the kernel's. */
+static int
+acquirekind(struct pmutex *m, enum how how, struct until u)
+{
+	/* FUTEX_LOCK_PI takes no time before 1970. */
+	if ((m->kind & INHERIT) != 0 && how == TIMED && u.abstime->tv_sec < 0)
+		return acquire(m, TRY, u) == 0 ? 0 : EINVAL;
+	return acquire(m, how, u);
+}
+
 static int
 robust_lock(struct pmutex *m, enum how how, struct until u)
 {
@@ -232,7 +242,7 @@ robust_lock(struct pmutex *m, enum how how, struct until u)
 			return 0;
 		}
 	}
-	err = acquire(m, how, u);
+	err = acquirekind(m, how, u);
 	if (err != 0)
 		return err;
 	if (m->owner == NOTRECOVERABLE) {
@@ -343,16 +353,9 @@ lock_kind(struct pmutex *m, enum how how, struct until u)
 		if (err != 0)
 			return err;
 	}
-	/* glibc hands the time to the kernel, which takes none before 1970. */
-	if ((kind & INHERIT) != 0 && how == TIMED && u.abstime->tv_sec < 0) {
-		err = acquire(m, TRY, u);
-		if (err != 0)
-			return EINVAL;
-	} else {
-		err = acquire(m, how, u);
-		if (err != 0)
-			return err;
-	}
+	err = acquirekind(m, how, u);
+	if (err != 0)
+		return err;
 	store_rlx(&m->owner, self);
 	m->count = 1;
 	m->nusers++;

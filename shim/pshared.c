@@ -53,14 +53,6 @@ mutexnamed(const pthread_mutex_t *mutex)
 	    (type != PTHREAD_MUTEX_TIMED_NP && type != PTHREAD_MUTEX_ADAPTIVE_NP);
 }
 
-static int
-shared_wait(pthread_mutex_t *mutex, enum how how, struct until u)
-{
-	if (how == TIMED)
-		return libc.pthread_mutex_clocklock(mutex, u.clock, u.abstime);
-	return libc.pthread_mutex_lock(mutex);
-}
-
 /*
  * The kernel goes through the list of robust mutexes of a kernel thread that
  * dies.  libc told it where the M's own list is; a wired G has libc's list of
@@ -76,7 +68,7 @@ announcerobust(const pthread_mutex_t *mutex)
 	struct robust_list_head *old;
 	size_t len;
 
-	if (robusthead == head ||
+	if (robusthead != NULL ||
 	    rawsyscall(SYS_get_robust_list, 0, (long)&old, (long)&len, 0, 0,
 		0) != 0)
 		return;
@@ -97,18 +89,27 @@ sharedrobustexit(void)
 	struct robust_list_head *head = robusthead;
 	struct robust_list *entry;
 	uint32_t *word, v;
+	bool inherit;
 
+	robusthead = NULL;
 	if (mrobusthead == NULL)
 		return;
 	entry = head->list.next;
 	while (entry != &head->list) {
-		/* Bit 0 marks one with priority inheritance. */
+		inherit = ((uintptr_t)entry & 1) != 0;
 		entry = (void *)((uintptr_t)entry & ~(uintptr_t)1);
 		word = (void *)((char *)entry + head->futex_offset);
 		entry = entry->next;
 		v = load_rlx(word);
+		if (inherit && (v & FUTEX_WAITERS) != 0) {
+			/* They wait for the thread, which only its end tells. */
+			rawsyscall(SYS_futex, (long)word, FUTEX_UNLOCK_PI, 0, 0,
+			    0, 0);
+			continue;
+		}
 		/* Release: the critical section, as an unlock. */
-		while (!cas_rel(word, &v, (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
+		while (!cas_rel(word, &v,
+		    (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
 			;
 		if ((v & FUTEX_WAITERS) != 0)
 			rawsyscall(SYS_futex, (long)word, FUTEX_WAKE, 1, 0, 0,
@@ -117,31 +118,45 @@ sharedrobustexit(void)
 	head->list.next = &head->list;
 	rawsyscall(SYS_set_robust_list, (long)mrobusthead, sizeof(*head), 0, 0,
 	    0, 0);
-	robusthead = mrobusthead = NULL;
+	mrobusthead = NULL;
+}
+
+static int
+libclock(pthread_mutex_t *mutex, enum how how, struct until u)
+{
+	switch (how) {
+	case TRY:
+		return libc.pthread_mutex_trylock(mutex);
+	case TIMED:
+		return libc.pthread_mutex_clocklock(mutex, u.clock, u.abstime);
+	default:
+		return libc.pthread_mutex_lock(mutex);
+	}
 }
 
 /*
- * libc's own functions.  A free mutex, and one that gives an error, is not
- * announced: trying tells EBUSY from the rest.
+ * libc's own functions.  A wired G may sleep in them.  Of the others, which are
+ * plain mutexes, a free one is not announced.
  */
 int
 sharedmutexlock(pthread_mutex_t *mutex, enum how how, struct until u)
 {
-	bool named = mutexnamed(mutex);
-	int id = named ? identityenter() : 0, err;
+	int id, err;
 
-	err = libc.pthread_mutex_trylock(mutex);
-	if (err == EBUSY && how != TRY) {
-		if (ong())
-			err = ANNOUNCE(shared_wait(mutex, how, u));
-		else
-			err = shared_wait(mutex, how, u);
-	}
-	if (named)
+	if (mutexnamed(mutex)) {
+		id = identityenter();
+		err = libclock(mutex, how, u);
 		identityleave(id);
-	if ((mutex->__data.__kind & ROBUST) != 0 && getg() != NULL &&
-	    (err == 0 || err == EOWNERDEAD))
-		announcerobust(mutex);
+		if ((mutex->__data.__kind & ROBUST) != 0 && getg() != NULL &&
+		    (err == 0 || err == EOWNERDEAD))
+			announcerobust(mutex);
+		return err;
+	}
+	if (!ong())
+		return libclock(mutex, how, u);
+	err = libc.pthread_mutex_trylock(mutex);
+	if (err == EBUSY && how != TRY)
+		err = ANNOUNCE(libclock(mutex, how, u));
 	return err;
 }
 

@@ -63,7 +63,10 @@ writtenbyme(const pthread_rwlock_t *lock)
 
 /* --- shared with other processes ------------------------------------------- */
 
-/* libc compares its __cur_writer with the caller's id, to unlock as well. */
+/*
+ * libc compares its __cur_writer with the caller's id, to unlock as well.  The G
+ * is wired then, and may sleep.
+ */
 #define SHARED(call)                                                           \
 	({                                                                     \
 		int id_ = identityenter();                                     \
@@ -75,29 +78,15 @@ writtenbyme(const pthread_rwlock_t *lock)
 static __attribute__((noinline)) int
 shared_lock(pthread_rwlock_t *lock, bool write, struct until u)
 {
-	int id = identityenter(), err;
-
-	err = write ? libc.pthread_rwlock_trywrlock(lock)
-	            : libc.pthread_rwlock_tryrdlock(lock);
-	if (err == EBUSY) {
-		bool announce = ong();
-
-		if (announce)
-			entersyscall();
-		if (u.abstime == NULL)
-			err = write ? libc.pthread_rwlock_wrlock(lock)
-			            : libc.pthread_rwlock_rdlock(lock);
-		else if (write)
-			err = libc.pthread_rwlock_clockwrlock(lock, u.clock,
-			    u.abstime);
-		else
-			err = libc.pthread_rwlock_clockrdlock(lock, u.clock,
-			    u.abstime);
-		if (announce)
-			exitsyscall();
-	}
-	identityleave(id);
-	return err;
+	if (u.abstime == NULL && write)
+		return SHARED(libc.pthread_rwlock_wrlock(lock));
+	if (u.abstime == NULL)
+		return SHARED(libc.pthread_rwlock_rdlock(lock));
+	if (write)
+		return SHARED(libc.pthread_rwlock_clockwrlock(lock, u.clock,
+		    u.abstime));
+	return SHARED(libc.pthread_rwlock_clockrdlock(lock, u.clock,
+	    u.abstime));
 }
 
 /* --- reading ---------------------------------------------------------------- */

@@ -55,7 +55,7 @@ exitsyscallcleanup(char *unused)
 #define BRACKET(enter, call)                                                   \
 	({                                                                     \
 		enter();                                                       \
-		__attribute__((cleanup(exitsyscallcleanup))) char b_;          \
+		__attribute__((cleanup(exitsyscallcleanup), unused)) char b_;  \
 		call;                                                          \
 	})
 

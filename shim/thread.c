@@ -57,6 +57,7 @@ threadend(struct g *gp)
 	struct gthread *th = gthreadof(gp);
 	uint32_t old = RUNNING;
 
+	th->exiting = true;
 	__call_tls_dtors();
 	keysdestroy();
 	robustexit();
@@ -166,7 +167,9 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 		a.stackaddr = addr;
 		a.guardsize = 0;
 	}
-	a.bound = attr != &defaultattr && schedexplicit(attr);
+	/* A wired thread's CPUs and priority are inherited by what it makes. */
+	a.bound = (attr != &defaultattr && schedexplicit(attr)) ||
+	    gthreadof(needg())->sched;
 	err = newproc(&a, &gp);
 	if (err != 0)
 		return -err;
@@ -227,8 +230,10 @@ pthread_exit(void *result)
 {
 	struct g *gp = getg();
 
-	if (gp != NULL)
+	if (gp != NULL) {
+		gthreadof(gp)->exiting = true;
 		gthreadof(gp)->result = result;
+	}
 	libc.pthread_exit(result);
 	__builtin_unreachable();
 }
