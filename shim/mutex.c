@@ -4,6 +4,7 @@
  *	LOCKED	somebody holds it
  *	WOKEN	a waiter has been woken and has not come back yet
  *	DIED	robust ones: the last holder ended while holding it
+ *	STARVING	a waiter has waited for too long: newcomers queue up
  *	WAITER	times the number of threads in lock_slow() that wait or waited
  *
  * Free and without waiters it is 0, as glibc's static initialisers have it.
@@ -28,17 +29,21 @@
  * take it, give it back and free the memory before unpark(), which needs the
  * address only.
  *
- * Starvation: a woken waiter that is queued behind the barger on its P would
- * not run before the barger blocks.  Every MAXBARGES unlocks with WOKEN set the
- * barger lets others run.  Waiters are woken oldest first; one that comes too
- * late queues up again at the end.
+ * Starvation: a waiter that finds it taken again after a millisecond sets
+ * STARVING, as Go's does.  Then only waiters may take it, oldest first, until the
+ * one that set the bit has had it, or has given up; it is registered meanwhile,
+ * so that somebody is always on his way.  A woken waiter that is queued behind
+ * the barger on its P would not run before the barger blocks: every MAXBARGES
+ * unlocks with WOKEN set the barger lets others run.
  */
 #include "shim/sync.h"
 
 #include <limits.h>
 #include <sched.h>
 
-enum { LOCKED = 1, WOKEN = 2, DIED = 4, WAITER = 8 };
+enum { LOCKED = 1, WOKEN = 2, DIED = 4, STARVING = 8, WAITER = 16 };
+
+#define STARVATION 1000000	/* ns, as Go's mutex has it */
 
 #define MAXBARGES 128
 
@@ -84,21 +89,23 @@ _Static_assert(offsetof(struct pmutex, kind) ==
 static __attribute__((noinline)) int
 lock_slow(struct pmutex *m, struct until u)
 {
-	uint32_t v = load_rlx(&m->word), waiter = 0, next;
+	uint32_t v = load_rlx(&m->word), waiter = 0, starved = 0, next;
 	bool late = false, known = false;
-	int64_t deadline = NODEADLINE;
+	int64_t deadline = NODEADLINE, since = 0;
 	int spins = 0, err;
 
 	for (;;) {
-		if ((v & LOCKED) == 0) {
-			next = (waiter ? (v & ~WOKEN) - WAITER : v) | LOCKED;
+		if ((v & LOCKED) == 0 && (waiter || (v & STARVING) == 0)) {
+			next = waiter ? (v & ~(WOKEN | starved)) - WAITER : v;
+			next |= LOCKED;
 			/* Pairs with the release in release(). */
 			if (cas_acq(&m->word, &v, next))
 				return 0;
 			continue;
 		}
 		if (late) {
-			if (cas_rlx(&m->word, &v, (v & ~WOKEN) - waiter))
+			next = (v & ~(WOKEN | starved)) - waiter;
+			if (cas_rlx(&m->word, &v, next))
 				return ETIMEDOUT;
 			continue;
 		}
@@ -114,9 +121,24 @@ lock_slow(struct pmutex *m, struct until u)
 			known = true;
 		}
 		next = (v & ~WOKEN) + (WAITER - waiter);
+		if (waiter == 0)
+			since = nanotime();
+		else if (nanotime() - since > STARVATION)
+			next |= starved = STARVING;
 		if (next != v && !cas_rlx(&m->word, &v, next))
 			continue;
 		waiter = WAITER;
+		if ((v & LOCKED) == 0) {
+			/*
+			 * Free and kept for a starving thread, which in the
+			 * child of a fork is not there: from then on we are it.
+			 */
+			park(&m->word, next, BITSET_ANY, CLOCKID_MONO,
+			    nanotime() + STARVATION, WAITMUTEX);
+			starved = STARVING;
+			v = load_rlx(&m->word);
+			continue;
+		}
 		late = park(&m->word, next, BITSET_ANY, u.clock, deadline,
 			   WAITMUTEX) == -ETIMEDOUT;
 		spins = 0;

@@ -10,7 +10,7 @@ TREE = True
 RUNS = {
     "pthread": ["--pthread", "2", "--pthread-max", "512",
                 "--pthread-ops", "4000"],
-    "mutex": ["--mutex", "2", "--mutex-procs", "16", "--mutex-ops", "20000"],
+    "mutex": ["--mutex", "2", "--mutex-procs", "16", "--timeout", "1"],
     # Its parent sleeps until the alarm, whatever --sem-ops says.
     "sem": ["--sem", "2", "--sem-procs", "16", "--timeout", "2"],
     "futex": ["--futex", "2", "--futex-ops", "5000"],
