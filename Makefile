@@ -53,7 +53,7 @@ CPP_ALL = -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -U_FORTIFY_SOURCE \
 	$(CPPFLAGS)
 C_ALL = -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 	-fasynchronous-unwind-tables -fno-omit-frame-pointer -fno-plt \
-	$(CFLAGS_EXTRA) $(CFLAGS_$(BUILD)) $(CFLAGS)
+	$(CFLAGS_$(BUILD)) $(CFLAGS)
 LD_ALL = -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,--as-needed \
 	$(LDFLAGS_$(BUILD)) $(LDFLAGS)
 # clang's sanitizer is in the program, not in a library that can be named.
@@ -73,9 +73,6 @@ UNIT_SRC := $(wildcard tests/core/test_*.c tests/arch/test_*.c)
 UNIT := $(UNIT_SRC:%.c=$(OUT)/%)
 
 # --- build ------------------------------------------------------------------
-
-# Cancellation unwinds over the wrappers of blocking calls.
-$(OBJ)/shim/%.o: CFLAGS_EXTRA := -fexceptions
 
 .DELETE_ON_ERROR:
 .PHONY: all unit check demo bench soak coverage lint format install uninstall \

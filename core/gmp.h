@@ -266,6 +266,7 @@ struct gthread {
 	int priority;
 	uint64_t sigmask;	/* blocked signals, bit sig - 1 */
 	uint64_t sigpending;	/* atomic; pthread_kill()ed while parked */
+	int *cleartid;		/* set_tid_address(): zeroed and woken at the end */
 	void *robust;		/* first robust mutex held: shim/mutex.c */
 };
 struct gthread *gthreadof(struct g *gp);

@@ -32,7 +32,8 @@ bool needfence;
 
 /*
  * Sleeps while *addr == val, until woken, or until the absolute deadline on
- * CLOCKID_REAL or CLOCKID_MONO.  0, or -ETIMEDOUT; may wake for no reason.
+ * CLOCKID_REAL or CLOCKID_MONO.  0, -ETIMEDOUT, or -EINTR after a signal
+ * handler; may wake for no reason.
  */
 int
 futexsleep(const uint32_t *addr, uint32_t val, int clock, int64_t deadline)
@@ -52,7 +53,7 @@ futexsleep(const uint32_t *addr, uint32_t val, int clock, int64_t deadline)
 	}
 	r = sys(SYS_futex, (long)addr, op, val, (long)tsp, 0,
 	    (long)FUTEX_BITSET_MATCH_ANY);
-	return r == -ETIMEDOUT ? -ETIMEDOUT : 0;
+	return r == -ETIMEDOUT || r == -EINTR ? (int)r : 0;
 }
 
 void

@@ -226,8 +226,8 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 	unlockbucket(b);
 	while (load_acq(&gp->parkword) == 0) {
 		r = futexsleep(&gp->parkword, 0, clock, deadline);
-		if (r == -ETIMEDOUT && cancelwait(gp, -ETIMEDOUT))
-			return -ETIMEDOUT;
+		if (r != 0 && cancelwait(gp, r))
+			return r;
 		if (r == -ETIMEDOUT)
 			deadline = NODEADLINE;	/* the wake-up is on its way */
 	}

@@ -505,6 +505,7 @@ gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why)
 	struct m *mp = gp->m;
 
 	gp->waitreason = why;
+	endsyscall(mp, gp);
 	casgstatus(gp, Grunning, Gwaiting);
 	mp->p->nparks++;
 	mswitch(mp, gp, fin, arg);
@@ -537,6 +538,7 @@ gosched(void)
 		osyield();
 		return;
 	}
+	endsyscall(mp, gp);
 	casgstatus(gp, Grunning, Grunnable);
 	mswitch(mp, gp, requeue, NULL);
 	releasem(gp->m);
@@ -829,6 +831,7 @@ exitsyscallslow(struct g *gp, struct m *mp)
 		acquirep(mp, pp);
 		return mp;
 	}
+	endsyscall(mp, gp);
 	store_rel(&gp->status, Grunnable);
 	finish(mcall1(&gp->sched, &mp->g0->sched, exitsyscall0, gp));
 	return gp->m;

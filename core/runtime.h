@@ -166,6 +166,19 @@ casgstatus(struct g *gp, enum gstatus from, enum gstatus to)
 	store_rel(&gp->status, to);
 }
 
+/*
+ * A signal handler, or the unwinding of a cancelled thread, has come into the
+ * runtime out of an announced call: the announcement ends here.
+ */
+static inline void
+endsyscall(struct m *mp, struct g *gp)
+{
+	if (unlikely(load_rlx(&gp->status) == Gsyscall)) {
+		store_rlx(&mp->insyscall, 0);
+		store_rlx(&gp->status, Grunning);
+	}
+}
+
 /* sysmon.c */
 void *sysmon(void *arg);
 void sysmonwake(void);

@@ -60,6 +60,8 @@ entersyscall(void)
 	struct g *gp = getg();
 	struct m *mp = gp->m;
 
+	if (unlikely(mp->locks != 0))
+		return;		/* a signal handler that interrupted the runtime */
 	store_rlx(&gp->status, Gsyscall);
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
 	store_rlx(&mp->insyscall, 1);
@@ -72,20 +74,25 @@ exitsyscall(void)
 	struct g *gp = getg();
 	struct m *mp = gp->m;
 
+	if (unlikely(mp->locks != 0))
+		return;
 	barrier();
 	store_rlx(&mp->insyscall, 0);
 	store_rlx(&gp->status, Grunning);
-	mp = acquirem();
-	releasem(mp);
+	if (unlikely(load_acq(&mp->nop) != HASP))
+		releasem(acquirem());
 }
 
 /* Gives the P away at once; the G is Gsyscall. */
 static void
 blocking(struct g *gp)
 {
-	struct m *mp = acquirem();
+	struct m *mp = gp->m;
 	struct p *pp;
 
+	if (unlikely(mp->locks != 0))
+		return;
+	mp = acquirem();
 	store_rlx(&gp->status, Gsyscall);
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
 	store_rlx(&mp->insyscall, 1);

@@ -7,10 +7,17 @@
  */
 #include <unistd.h>
 
-#include "core/atomic.h"
-#include "shim/shim.h"
+#include "shim/sync.h"
 
 extern void *__dso_handle __attribute__((visibility("hidden")));
+
+static void
+inchild(void)
+{
+	forkchild();
+	threadsforkchild();
+	onceforkchild();
+}
 
 void
 forkhandlers(void)
@@ -18,7 +25,7 @@ forkhandlers(void)
 	static uint32_t done;
 
 	if (xchg_acqrel(&done, 1) == 0)
-		libc.__register_atfork(forkprepare, forkparent, forkchild,
+		libc.__register_atfork(forkprepare, forkparent, inchild,
 		    &__dso_handle);
 }
 
@@ -39,7 +46,7 @@ _Fork(void)
 	forkprepare();
 	pid = libc._Fork();
 	if (pid == 0)
-		forkchild();
+		inchild();
 	else
 		forkparent();
 	return pid;

@@ -247,8 +247,6 @@ EXPORT long syscall6(long nr, long a, long b, long c, long d, long e, long f)
 long
 syscall6(long nr, long a, long b, long c, long d, long e, long f)
 {
-	int err;
-
 	switch (nr) {
 	case SYS_futex:
 		return futex((uint32_t *)a, (int)b, (uint32_t)c,
@@ -257,17 +255,20 @@ syscall6(long nr, long a, long b, long c, long d, long e, long f)
 		if (getg() != NULL)
 			return gtid(getg());
 		break;
-	case SYS_tgkill:
-		if (ong() && a == getpid()) {
-			err = threadkill((int)b, (int)c);
-			return result(-err);
+	case SYS_set_tid_address:
+		/* The kernel's belongs to the M; the thread's end does the same. */
+		if (getg() != NULL && !giskthread(getg())) {
+			gthreadof(getg())->cleartid = (int *)a;
+			return gtid(getg());
 		}
 		break;
+	case SYS_tgkill:
+		if (getg() != NULL && a == getpid())
+			return threadkill((int)b, (int)c);
+		break;
 	case SYS_tkill:
-		if (ong()) {
-			err = threadkill((int)a, (int)b);
-			return result(-err);
-		}
+		if (getg() != NULL && gwithtid((int)a) != NULL)
+			return threadkill((int)a, (int)b);
 		break;
 	/* These return twice, or never. */
 	case SYS_clone:

@@ -44,19 +44,16 @@ extern struct libc libc __attribute__((visibility("hidden")));
 #include "shim/hooks.def"
 
 /* --- a call into libc that may sleep: only when ong() -------------------- */
-static inline void
-exitsyscallcleanup(char *unused)
-{
-	(void)unused;
-	exitsyscall();
-}
-
-/* Leaves also when libc cancels the thread in the call, and unwinds. */
+/*
+ * When libc cancels the thread in the call and unwinds, the leave is missing;
+ * the runtime makes up for it (endsyscall in core/runtime.h).
+ */
 #define BRACKET(enter, call)                                                   \
 	({                                                                     \
 		enter();                                                       \
-		__attribute__((cleanup(exitsyscallcleanup), unused)) char b_;  \
-		call;                                                          \
+		__typeof__(call) r_ = (call);                                  \
+		exitsyscall();                                                 \
+		r_;                                                            \
 	})
 
 /* One system call; sysmon takes the P if it sleeps. */
@@ -115,6 +112,7 @@ void schedreset(struct gthread *th);
 void schedrequest(struct g *gp);
 bool threadended(struct g *gp);
 void forkhandlers(void);
+void threadsforkchild(void);
 /* For arch's vfork(), in the parent. */
 void vforkenter(void);
 void vforkexit(void);

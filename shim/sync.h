@@ -122,9 +122,4 @@ void onceforkchild(void);
 int keycreate(pthread_key_t *key, void (*destructor)(void *));
 int keydelete(pthread_key_t key);
 
-/* --- signal.c ------------------------------------------------------------- */
-
-/* tgkill() within the process, to a G or to another thread: 0 or an errno. */
-int threadkill(int tid, int sig);
-
 #endif

@@ -52,11 +52,19 @@ threadended(struct g *gp)
  * Returns only on a thread of libc's, which goes on to end there.
  */
 static void
-threadend(struct g *gp)
+threadend(void)
 {
-	struct gthread *th = gthreadof(gp);
+	struct g *gp = getg();
+	struct gthread *th;
 	uint32_t old = RUNNING;
 
+	if (gp == NULL) {
+		/* The child of a fork, which has made no thread. */
+		__call_tls_dtors();
+		keysdestroy();
+		exit(0);
+	}
+	th = gthreadof(gp);
 	th->exiting = true;
 	__call_tls_dtors();
 	keysdestroy();
@@ -64,6 +72,10 @@ threadend(struct g *gp)
 	if (uselocale((locale_t)0) != LC_GLOBAL_LOCALE)
 		uselocale(LC_GLOBAL_LOCALE);
 	schedreset(th);
+	if (th->cleartid != NULL) {
+		store_rel(th->cleartid, 0);
+		unpark(th->cleartid, 1, BITSET_ANY);
+	}
 	if (xadd_acqrel(&nthreads, (uint32_t)-1) == 1)
 		exit(0);	/* POSIX: as if the last thread had called it */
 	/* Release: what the thread did happens before the join returns. */
@@ -101,7 +113,7 @@ threadstart(void *arg)
 		else
 			th->result = th->fn(th->arg);
 	}
-	threadend(gp);
+	threadend();
 }
 
 /*
@@ -250,8 +262,15 @@ mainend(__pthread_unwind_buf_t *buf)
 
 	if (gp == NULL || schedmode() != MODE_MN)
 		__pthread_unwind_next(buf);
-	threadend(gp);
+	threadend();
 	throw("mainend: the main thread was resumed");
+}
+
+/* The child of fork has one thread, whichever called it. */
+void
+threadsforkchild(void)
+{
+	nthreads = 1;
 }
 
 /* --- join and detach ------------------------------------------------------------- */

@@ -29,6 +29,7 @@ def measure(scratch, kind, preload, timeout):
         "threads": f"{int(words[0]):,}",
         "kernel threads": f"{half.threads:,}",
         "time": f"{half.seconds:.2f} s",
+        "processor time": f"{half.cpu:.2f} s",
         "peak memory": f"{half.memory / 2**20:.1f} MiB",
         "result": words[1],
     }

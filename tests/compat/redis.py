@@ -2,7 +2,7 @@
 
 import threading
 
-from harness import Wire, answers, check, freeport
+from harness import Failure, Wire, check, freeport
 
 # Three for work in the background; the second I/O thread, where there is one.
 GS = 3
@@ -43,6 +43,15 @@ def talk(wire, n):
     check(got == [str(i) for i in range(ROUNDS)], "the list is another one")
 
 
+def up(port):
+    """Whether somebody answers, not only accepts."""
+    try:
+        with Wire(port, 5) as wire:
+            return ask(wire, "PING") == "PONG"
+    except (OSError, Failure):
+        return False
+
+
 def clients(port, half):
     failures = []
 
@@ -71,8 +80,10 @@ def run(half):
     with half.server(["/usr/bin/redis-server", "--port", port, "--bind",
                       "127.0.0.1", "--save", "", "--appendonly", "no",
                       "--io-threads", io, "--io-threads-do-reads", "yes",
+                      # A crash shall leave a core file, at once.
+                      "--crash-log-enabled", "no",
                       "--dir", half.dir],
-                     lambda: answers(port)):
+                     lambda: up(port)):
         with half.clock():
             half.tool(["/usr/bin/redis-benchmark", "-p", port, "-c", "50",
                        "-n", "20000", "-P", "16", "-q",

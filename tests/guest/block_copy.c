@@ -175,6 +175,7 @@ main(void)
 
 	for (size_t i = 0; i < SIZE; i++)
 		bytes[i] = (char)(i * 31 + i / 257);
+	scratch();
 	source = tempfile();
 	CHECK(write(source, bytes, SIZE) == SIZE);
 	for (int i = 0; i < N * 5; i++)

@@ -167,6 +167,7 @@ main(void)
 	pthread_t t[20];
 	sigset_t set;
 
+	scratch();
 	sem_init(&ready, 0, 0);
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN + 3);

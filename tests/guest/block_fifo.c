@@ -59,6 +59,7 @@ main(void)
 	pthread_t r[N], w[N];
 	char path[64];
 
+	scratch();
 	MUST(mkdtemp(dir) != NULL);
 	for (int i = 0; i < N; i++) {
 		name(path, sizeof path, i);

@@ -116,6 +116,7 @@ main(void)
 
 	sem_init(&held, 0, 0);
 	sem_init(&gate, 0, 0);
+	scratch();
 	fd = mkstemp(path);
 	MUST(fd >= 0 && write(fd, "x", 1) == 1);
 	for (int i = 0; i < 10; i++)

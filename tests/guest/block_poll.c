@@ -1,4 +1,4 @@
-/* poll, select and epoll: time-outs never early, readiness of others' making. */
+/* poll, select and epoll: time-outs never early, readiness made by others. */
 #include "guest.h"
 
 #include <poll.h>

@@ -153,6 +153,7 @@ main(void)
 	finish(t);
 	close(listener);
 
+	scratch();
 	MUST(mkdtemp(dir) != NULL);
 	snprintf(un.sun_path, sizeof un.sun_path, "%s/s", dir);
 	fd = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -484,6 +484,7 @@ main(void)
 	char c;
 	pid_t pid;
 
+	scratch();
 	sem_init(&sem, 0, 0);
 	sem_init(&entered, 0, 0);
 	sem_init(&forever, 0, 0);

@@ -1,6 +1,6 @@
 /*
  * errno belongs to the thread, across everything that may switch.  The compiler
- * asks once for its address (__errno_location is a const function) and keeps it.
+ * asks once for its address, since __errno_location is const, and keeps it.
  */
 #include "guest.h"
 

@@ -87,20 +87,6 @@ brief(void *arg)
 	return arg;
 }
 
-static long
-peak(void)
-{
-	char line[128];
-	long kb = -1;
-	FILE *f = fopen("/proc/self/status", "r");
-
-	while (fgets(line, sizeof line, f) != NULL)
-		if (sscanf(line, "VmHWM: %ld", &kb) == 1)
-			break;
-	fclose(f);
-	return kb;
-}
-
 int
 main(void)
 {
@@ -118,7 +104,7 @@ main(void)
 	/* What a thread cached is handed on, or given back, when it ends. */
 	for (int i = 0; i < 200; i++)
 		finish(spawn(brief, NULL));
-	long before = peak();
+	long before = statusof("VmHWM:");
 	for (int i = 0; i < 5000; i++)
 		finish(spawn(brief, NULL));
 	for (int i = 0; i < 50; i++) {
@@ -127,6 +113,6 @@ main(void)
 		for (int k = 0; k < 40; k++)
 			finish(t[k]);
 	}
-	CHECK(peak() - before < 16 << 10);
+	CHECK(statusof("VmHWM:") - before < 16 << 10);
 	return done();
 }

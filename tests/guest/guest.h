@@ -192,6 +192,17 @@ await(sem_t *s)
 		MUST(errno == EINTR);
 }
 
+/* --- files --------------------------------------------------------------- */
+
+/* Goes where files may be left behind when a run is broken off. */
+static UNUSED void
+scratch(void)
+{
+	const char *dir = getenv("TMPDIR");
+
+	MUST(chdir(dir != NULL ? dir : "/tmp") == 0);
+}
+
 /* --- processes ----------------------------------------------------------- */
 
 /* Waits for pid and says how it ended. */
@@ -220,6 +231,22 @@ inchild(const char *what, int (*fn)(void))
 	if (pid == 0)
 		exit(fn());
 	report(what, pid);
+}
+
+/* A line of /proc/self/status that is a number: "VmHWM:", "Threads:". */
+static UNUSED long
+statusof(const char *key)
+{
+	char line[256];
+	long n = -1;
+	FILE *f = fopen("/proc/self/status", "r");
+
+	MUST(f != NULL);
+	while (fgets(line, sizeof line, f) != NULL)
+		if (strncmp(line, key, strlen(key)) == 0)
+			n = atol(line + strlen(key));
+	fclose(f);
+	return n;
 }
 
 #endif

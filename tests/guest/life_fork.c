@@ -27,19 +27,6 @@ adds(void *arg)
 }
 
 static int
-tasks(void)
-{
-	char line[256];
-	int n = -1;
-	FILE *f = fopen("/proc/self/status", "r");
-
-	while (fgets(line, sizeof line, f) != NULL)
-		sscanf(line, "Threads: %d", &n);
-	fclose(f);
-	return n;
-}
-
-static int
 usesthreads(void)
 {
 	pthread_t t[10];
@@ -68,7 +55,7 @@ usesthreads(void)
 static int
 child(void)
 {
-	CHECK(tasks() == 1);
+	CHECK(statusof("Threads:") == 1);
 	CHECK(gettid() == getpid() && syscall(SYS_gettid) == getpid());
 	usesthreads();
 	printf("child: %ld\n", total);

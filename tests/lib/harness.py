@@ -213,29 +213,48 @@ class Process:
                                  (resource.RLIM_INFINITY,) * 2)
         self.pidfd = os.pidfd_open(self.pid)
         self.seconds = None
+        self.cpu = 0
         self.memory = 0
 
     def running(self):
         return self.popen.returncode is None
 
-    def wait(self, timeout=None):
-        """The exit status, negative for a signal.  Failure when it is late."""
-        timeout = timeout or self.half.timeout
+    def ended(self, timeout, *others):
+        """Waits so many seconds for the end of the command, or of one of the
+        others.
+        """
+        if not self.running():
+            return True
         poll = select.poll()
-        poll.register(self.pidfd, select.POLLIN)
-        if not poll.poll(timeout * 1000):
+        for p in (self, *others):
+            poll.register(p.pidfd, select.POLLIN)
+        return self.pidfd in dict(poll.poll(timeout * 1000))
+
+    def wait(self, timeout=None):
+        """The exit status, negative for a signal.  Failure when it is late,
+        or when a server ended under it.
+        """
+        timeout = timeout or self.half.timeout
+        servers = [p for p in self.half.targets
+                   if p.running() and p is not self]
+        if not self.ended(timeout, *servers):
+            if any(p.ended(0) for p in servers):
+                self.kill()
+                raise Failure(f"{self.name}: the server went away")
             path = self.half.autopsy(self)
             self.kill()
             raise Failure(f"{self.name}: still running after {timeout:g} s, "
                           f"threads in {path}", self.tail())
-        self.seconds = time.monotonic() - self.began
-        self.reap()
+        if self.running():
+            self.seconds = time.monotonic() - self.began
+            self.reap()
         return self.popen.returncode
 
     def reap(self):
         _, status, usage = os.wait4(self.pid, 0)
         os.close(self.pidfd)
         self.popen.returncode = os.waitstatus_to_exitcode(status)
+        self.cpu = usage.ru_utime + usage.ru_stime
         # A fresh process starts from our own peak: exec keeps ru_maxrss.
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if usage.ru_maxrss > own:
@@ -365,9 +384,7 @@ class Half:
         p = self.start(argv, **kw)
         end = time.monotonic() + self.timeout
         while not ready():
-            poll = select.poll()
-            poll.register(p.pidfd, select.POLLIN)
-            if poll.poll(20):
+            if p.ended(0.02):
                 raise Failure(f"{p.name}: not up: {p.describe(p.wait())}",
                               p.tail())
             if time.monotonic() > end:
@@ -376,9 +393,7 @@ class Half:
         try:
             yield p
         except (Failure, OSError) as e:
-            poll = select.poll()
-            poll.register(p.pidfd, select.POLLIN)
-            if poll.poll(500):
+            if p.ended(0.5):
                 raise Failure(f"{p.name}: {p.describe(p.wait())}",
                               p.tail()) from e
             raise
@@ -404,6 +419,10 @@ class Half:
         if self.clocked is not None:
             return self.clocked
         return sum(p.seconds or 0 for p in self.targets)
+
+    @property
+    def cpu(self):
+        return sum(p.cpu for p in self.targets)
 
     @property
     def memory(self):
