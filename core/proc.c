@@ -43,7 +43,8 @@
 #include "core/runtime.h"
 
 #define SIGFRAMEROOM (16 * 1024)	/* AVX-512 frame and a handler */
-#define TIDBASE (1 << 22)	/* the kernel's ids end here */
+#define TIDBASE (1 << 22)	/* the kernel's ids end here (PID_MAX_LIMIT) */
+#define TIDEND (1 << 30)	/* FUTEX_TID_MASK */
 
 struct sched sched;
 struct p **allp;
@@ -842,11 +843,7 @@ exitsyscallslow(struct g *gp, struct m *mp)
 void
 allgadd(struct g *gp)
 {
-	static uint32_t ntids;
-
 	lock(&allglock);
-	if (gp->head.tid == 0)
-		gp->head.tid = (int32_t)(TIDBASE + ++ntids);
 	gp->alllink = allgs;
 	store_rel(&allgs, gp);
 	unlock(&allglock);
@@ -862,6 +859,21 @@ newgoid(struct p *pp)
 		pp->goidcacheend = pp->goidcache + GOIDBATCH;
 	}
 	return pp->goidcache++;
+}
+
+/*
+ * The thread id of a G: above all of the kernel's, below what glibc's locks can
+ * hold, and, as the kernel's, not used again soon.  Ids come round after a
+ * thousand million threads; then one that is still in use is left out.
+ */
+static int32_t
+tidof(uint64_t goid)
+{
+	int32_t tid = (int32_t)(TIDBASE + goid % (TIDEND - TIDBASE));
+
+	while (unlikely(goid >= TIDEND - TIDBASE) && gwithtid(tid) != NULL)
+		tid = tid + 1 < TIDEND ? tid + 1 : TIDBASE;
+	return tid;
 }
 
 /* Bytes of a slot beyond what the frames may use. */
@@ -888,6 +900,7 @@ malg(size_t guardsize, int class)
 	gp->stack.lo = (uintptr_t)lo + guardsize;
 	gp->stack.hi = tlslow(gp->tcb);
 	gp->status = Gdead;
+	gp->head.tid = tidof(newgoid(NULL));
 	gp->slot = (uintptr_t)lo;
 	gp->guard = (uint32_t)guardsize;
 	if (guardsize > 0)
@@ -1077,6 +1090,7 @@ int
 newproc(const struct newprocargs *a, struct g **out)
 {
 	size_t guard = (a->guardsize + PAGESIZE - 1) & ~(PAGESIZE - 1);
+	uint64_t goid;
 	uintptr_t hi;
 	struct g *gp;
 	struct m *mp;
@@ -1090,6 +1104,7 @@ newproc(const struct newprocargs *a, struct g **out)
 	pp = load_rlx(&mp->nop) == HASP ? mp->p : NULL;
 	class = stackclassfor(pp, a);
 	gp = class >= 0 ? gfget(pp, class) : NULL;
+	goid = newgoid(pp);
 	releasem(mp);
 	if (class < 0)
 		return -EAGAIN;
@@ -1115,6 +1130,9 @@ newproc(const struct newprocargs *a, struct g **out)
 	if (a->stackaddr != NULL)
 		hi = (uintptr_t)a->stackaddr + a->stacksize;
 	gostartcall(&gp->sched, hi, gstart);
+	gp->goid = goid;
+	gp->head.tid = tidof(goid);
+	tlssettid(gp->tcb, gp->head.tid);
 	gp->entry = a->fn;
 	gp->entryarg = a->arg;
 	gp->interrupted = 0;
@@ -1135,7 +1153,6 @@ newprocready(struct g *gp, uintptr_t *thread)
 		return startbound(gp, thread);
 	*thread = (uintptr_t)gp->tcb;
 	mp = acquirem();
-	gp->goid = newgoid(load_rlx(&mp->nop) == HASP ? mp->p : NULL);
 	goready(gp, true);
 	releasem(mp);
 	return 0;

@@ -17,6 +17,7 @@ inchild(void)
 	forkchild();
 	threadsforkchild();
 	onceforkchild();
+	memforkchild();
 }
 
 void

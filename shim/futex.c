@@ -1,8 +1,8 @@
 /*
  * syscall().  A futex in private memory is what Rust's std, libstdc++, abseil
  * and glib build their locks on: it waits and wakes in park() and unpark().
- * Without FUTEX_PRIVATE_FLAG the memory may be shared with other processes, so
- * both sides go to the kernel; the two kinds do not meet there either.
+ * Without FUTEX_PRIVATE_FLAG on memory that is shared with other processes, both
+ * sides go to the kernel.
  */
 #include "shim/sync.h"
 
@@ -155,7 +155,8 @@ futex(uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 	 * The others, and addresses that only the kernel may look at.  A lock
 	 * with priority inheritance has the kernel's thread id in it.
 	 */
-	if ((op & FUTEX_PRIVATE_FLAG) == 0 || cmd == FUTEX_FD ||
+	if (((op & FUTEX_PRIVATE_FLAG) == 0 && sharedmemory(addr)) ||
+	    cmd == FUTEX_FD ||
 	    cmd > FUTEX_WAKE_BITSET ||
 	    (cmd >= FUTEX_LOCK_PI && cmd <= FUTEX_TRYLOCK_PI) ||
 	    addr == NULL || badaddr(addr)) {

@@ -81,6 +81,11 @@ void leavefn(void *unused);
 /* --- key.c: called once by an ending thread ------------------------------ */
 void keysdestroy(void);		/* destructors in POSIX order, then every value NULL */
 
+/* --- mem.c --------------------------------------------------------------- */
+/* True when another process may have the memory mapped, as far as we know. */
+bool sharedmemory(const void *addr);
+void memforkchild(void);
+
 /* --- mutex.c ------------------------------------------------------------- */
 void robustexit(void);		/* marks the robust mutexes that this thread holds */
 

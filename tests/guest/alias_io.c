@@ -43,8 +43,8 @@ static char dir[] = "aliasXXXXXX", fifo[64];
 static ssize_t
 take(int fd, char *buf, size_t size, int way)
 {
-	struct pollfd p = {fd, POLLIN, 0};
-	struct timeval tv = {20, 0};
+	struct pollfd p = { fd, POLLIN, 0 };
+	struct timeval tv = { 20, 0 };
 	fd_set set;
 
 	switch (way) {
@@ -89,9 +89,9 @@ take(int fd, char *buf, size_t size, int way)
 		return s == buf ? 1 : -1;
 	}
 	default: {
-		struct iovec v = {buf, size > one ? one : size};
-		return way == 10 ? readv(fd, &v, 1) :
-		    preadv64v2(fd, &v, 1, -1, 0);
+		struct iovec v = { buf, size > one ? one : size };
+		return way == 10 ? readv(fd, &v, 1)
+				 : preadv64v2(fd, &v, 1, -1, 0);
 	}
 	}
 }
@@ -115,13 +115,14 @@ static void *
 gives(void *arg)
 {
 	long way = (long)arg;
-	struct timespec ts = {0, 1000};
+	struct timespec ts = { 0, 1000 };
 
 	for (int i = 0; i < 5; i++) {
 		char c = (char)('0' + i);
 		__nanosleep(&ts, NULL);
-		CHECK((i % 2 != 0 && way < 8 ? __send(pair[way][1], &c, 1, 0) :
-		    __write(pair[way][1], &c, 1)) == 1);
+		CHECK((i % 2 != 0 && way < 8
+			      ? __send(pair[way][1], &c, 1, 0)
+			      : __write(pair[way][1], &c, 1)) == 1);
 		__sched_yield();
 	}
 	return NULL;
@@ -166,15 +167,15 @@ static void
 files(void)
 {
 	char buf[100], path[64];
-	struct iovec v = {buf, 10};
+	struct iovec v = { buf, 10 };
 	off64_t off = 0;
 	int fd, out[2];
 
 	snprintf(path, sizeof path, "%s/file", dir);
 	fd = open64(path, O_RDWR | O_CREAT, 0600);
 	CHECK(__pwrite64(fd, "0123456789", 10, 0) == 10);
-	CHECK(pwritev64(fd, &(struct iovec){path, 10}, 1, 10) == 10);
-	CHECK(pwritev64v2(fd, &(struct iovec){path, 10}, 1, 20, 0) == 10);
+	CHECK(pwritev64(fd, &(struct iovec){ path, 10 }, 1, 10) == 10);
+	CHECK(pwritev64v2(fd, &(struct iovec){ path, 10 }, 1, 20, 0) == 10);
 	CHECK(__pread64(fd, buf, 5, 3) == 5 && memcmp(buf, "34567", 5) == 0);
 	/* __pread64_chk, __pread_chk */
 	CHECK(pread64(fd, buf, one, 4) == 1 && buf[0] == '4');
@@ -183,7 +184,7 @@ files(void)
 	CHECK(pipe(out) == 0);
 	CHECK(sendfile64(out[1], fd, &off, 30) == 30);
 	CHECK(lockf64(fd, F_LOCK, 0) == 0);
-	struct flock64 fl = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+	struct flock64 fl = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
 	CHECK(fcntl64(fd, F_SETLKW64, &fl) == 0);
 	CHECK(__fcntl(fd, F_GETFD) == 0);
 	close(out[0]);
@@ -202,8 +203,9 @@ children(void *arg)
 		pid_t pid = __fork();
 		if (pid == 0)
 			_exit(i);
-		CHECK((i % 3 == 0 ? __waitpid(pid, &status, 0) : i % 3 == 1 ?
-		    __wait(&status) : wait3(&status, 0, &ru)) == pid);
+		CHECK((i % 3 == 0	   ? __waitpid(pid, &status, 0)
+			      : i % 3 == 1 ? __wait(&status)
+					   : wait3(&status, 0, &ru)) == pid);
 		CHECK(WEXITSTATUS(status) == i);
 	}
 	return arg;
@@ -219,8 +221,8 @@ main(void)
 	snprintf(fifo, sizeof fifo, "%s/fifo", dir);
 	MUST(mkfifo(fifo, 0600) == 0);
 	for (long i = 0; i < WAYS; i++) {
-		MUST((i < 8 ? socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i]) :
-		    pipe(pair[i])) == 0);
+		MUST((i < 8 ? socketpair(AF_UNIX, SOCK_STREAM, 0, pair[i])
+			    : pipe(pair[i])) == 0);
 		r[i] = spawn(takes, (void *)i);
 	}
 	for (long i = 0; i < WAYS; i++)

@@ -6,8 +6,8 @@
 
 #define OLD(name, ver) __asm__(".symver old_" #name ", " #name "@GLIBC_" ver)
 
-int old_pthread_create(pthread_t *, const pthread_attr_t *,
-    void *(*)(void *), void *);
+int old_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *),
+    void *);
 OLD(pthread_create, "2.2.5");
 int old_pthread_join(pthread_t, void **);
 OLD(pthread_join, "2.2.5");
@@ -127,22 +127,23 @@ body(void *arg)
 		total++;
 		if (i % 20 == 0)
 			sched_yield();
-		CHECK((new ? pthread_mutex_unlock(&lock) :
-		    old___pthread_mutex_unlock(&lock)) == 0);
-		CHECK((new ? pthread_rwlock_wrlock(&rw) : i % 8 != 0 ?
-		    old_pthread_rwlock_wrlock(&rw) :
-		    old___pthread_rwlock_wrlock(&rw)) == 0);
+		CHECK((new ? pthread_mutex_unlock(&lock)
+			   : old___pthread_mutex_unlock(&lock)) == 0);
+		CHECK((new ? pthread_rwlock_wrlock(&rw)
+			      : i % 8 != 0
+			      ? old_pthread_rwlock_wrlock(&rw)
+			      : old___pthread_rwlock_wrlock(&rw)) == 0);
 		written++;
-		CHECK((new ? old___pthread_rwlock_unlock(&rw) :
-		    pthread_rwlock_unlock(&rw)) == 0);
-		CHECK((i % 8 != 0 ? old_pthread_rwlock_rdlock(&rw) :
-		    old___pthread_rwlock_rdlock(&rw)) == 0);
+		CHECK((new ? old___pthread_rwlock_unlock(&rw)
+			   : pthread_rwlock_unlock(&rw)) == 0);
+		CHECK((i % 8 != 0 ? old_pthread_rwlock_rdlock(&rw)
+				  : old___pthread_rwlock_rdlock(&rw)) == 0);
 		CHECK(written > 0);
 		CHECK(old_pthread_rwlock_unlock(&rw) == 0);
-		CHECK((new ? pthread_spin_lock(&spin) :
-		    old_pthread_spin_lock(&spin)) == 0);
-		CHECK((new ? old_pthread_spin_unlock(&spin) :
-		    pthread_spin_unlock(&spin)) == 0);
+		CHECK((new ? pthread_spin_lock(&spin)
+			   : old_pthread_spin_lock(&spin)) == 0);
+		CHECK((new ? old_pthread_spin_unlock(&spin)
+			   : pthread_spin_unlock(&spin)) == 0);
 		CHECK(old_sem_wait(&sem) == 0);
 		CHECK((new ? sem_post(&sem) : old_sem_post(&sem)) == 0);
 	}

@@ -86,7 +86,7 @@ pshared(void)
 	pthread_barrierattr_t a;
 	pthread_barrier_t *s = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct job j = {s, 100};
+	struct job j = { s, 100 };
 	pthread_t t[2];
 	int status, n = 0;
 	pid_t pid;

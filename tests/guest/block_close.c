@@ -33,9 +33,9 @@ closed(void)
 {
 	for (int i = 0; i < 20; i++) {
 		int s[2];
-		struct victim v = {-1, i % 2};
-		MUST((v.way != 0 ? socketpair(AF_UNIX, SOCK_STREAM, 0, s) :
-		    pipe(s)) == 0);
+		struct victim v = { -1, i % 2 };
+		MUST((v.way != 0 ? socketpair(AF_UNIX, SOCK_STREAM, 0, s)
+				 : pipe(s)) == 0);
 		v.fd = s[0];
 		pthread_t t = spawn(reads, &v);
 		await(&ready);
@@ -61,7 +61,7 @@ replaced(void)
 		char c = 0;
 		MUST(pipe(a) == 0 && pipe(b) == 0);
 		CHECK(write(b[1], "x", 1) == 1);
-		struct pollfd p = {a[0], POLLIN, 0};
+		struct pollfd p = { a[0], POLLIN, 0 };
 		CHECK(poll(&p, 1, 0) == 0);
 		CHECK(dup2(b[0], a[0]) == a[0]);
 		CHECK(read(a[0], &c, 1) == 1 && c == 'x');
@@ -108,8 +108,8 @@ ended(void)
 		int s[2], p[2];
 		MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0);
 		MUST(pipe(p) == 0);
-		pthread_t t[4] = {spawn(ends, &s[0]), spawn(ends, &p[0]),
-		    spawn(ends, &s[0]), spawn(ends, &p[0])};
+		pthread_t t[4] = { spawn(ends, &s[0]), spawn(ends, &p[0]),
+			spawn(ends, &s[0]), spawn(ends, &p[0]) };
 		for (int k = 0; k < 4; k++)
 			await(&ready);
 		if (i % 2 != 0)

@@ -81,8 +81,8 @@ splices(void *arg)
 		ssize_t n = splice(source, &off, a[1], NULL, 60000, 0);
 		CHECK(n > 0);
 		while (n > 0) {
-			ssize_t m = splice(a[0], NULL, b[1], NULL, (size_t)n,
-			    0);
+			ssize_t m =
+			    splice(a[0], NULL, b[1], NULL, (size_t)n, 0);
 			CHECK(m > 0);
 			n -= m;
 		}
@@ -90,7 +90,7 @@ splices(void *arg)
 	close(b[1]);
 	finish(t);
 	MUST(pipe(b) == 0);
-	struct iovec v = {bytes, 1000};
+	struct iovec v = { bytes, 1000 };
 	CHECK(vmsplice(a[1], &v, 1, 0) == 1000);
 	CHECK(tee(a[0], b[1], 1000, 0) == 1000);
 	char x[1000], y[1000];
@@ -130,8 +130,8 @@ positions(void *arg)
 	char buf[1000];
 
 	for (off_t off = 0; off < SIZE; off += 1024) {
-		struct iovec v[2] = {{bytes + off, 24}, {bytes + off + 24,
-		    1000}};
+		struct iovec v[2] = { { bytes + off, 24 },
+			{ bytes + off + 24, 1000 } };
 		if (off % 2048 == 0)
 			CHECK(pwrite(fd, bytes + off, 1024, off) == 1024);
 		else
@@ -139,7 +139,7 @@ positions(void *arg)
 	}
 	compare(fd);
 	CHECK(fsync(fd) == 0 && fdatasync(fd) == 0);
-	struct iovec r[2] = {{buf, 500}, {buf + 500, 500}};
+	struct iovec r[2] = { { buf, 500 }, { buf + 500, 500 } };
 	CHECK(preadv(fd, r, 2, 12345) == 1000);
 	CHECK(memcmp(buf, bytes + 12345, 1000) == 0);
 	CHECK(preadv2(fd, r, 2, 54321, 0) == 1000);
@@ -169,8 +169,8 @@ randoms(void *arg)
 int
 main(void)
 {
-	static void *(*const fn[])(void *) = {sends, splices, copies,
-	    positions, randoms};
+	static void *(*const fn[])(
+	    void *) = { sends, splices, copies, positions, randoms };
 	pthread_t t[N * 5];
 
 	for (size_t i = 0; i < SIZE; i++)

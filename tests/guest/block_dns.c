@@ -10,8 +10,9 @@
 static void *
 looksup(void *arg)
 {
-	struct addrinfo hints = {.ai_family = AF_INET,
-	    .ai_socktype = SOCK_STREAM}, *ai = NULL;
+	struct addrinfo hints = { .ai_family = AF_INET,
+		.ai_socktype = SOCK_STREAM },
+			*ai = NULL;
 	struct sockaddr_in in;
 	char host[256], buf[4096];
 
@@ -26,17 +27,18 @@ looksup(void *arg)
 		memcpy(&in, ai->ai_addr, sizeof in);
 		CHECK(in.sin_port == htons(80));
 		CHECK(getnameinfo(ai->ai_addr, ai->ai_addrlen, host,
-		    sizeof host, NULL, 0, NI_NUMERICHOST) == 0);
+			  sizeof host, NULL, 0, NI_NUMERICHOST) == 0);
 		CHECK(strcmp(host, "127.0.0.1") == 0);
 		CHECK(getnameinfo(ai->ai_addr, ai->ai_addrlen, host,
-		    sizeof host, NULL, 0, 0) == 0);
+			  sizeof host, NULL, 0, 0) == 0);
 		CHECK(strcmp(host, "localhost") == 0);
 		freeaddrinfo(ai);
 
 		struct hostent he, *h = NULL;
 		int err;
 		CHECK(gethostbyname_r("localhost", &he, buf, sizeof buf, &h,
-		    &err) == 0 && h != NULL);
+			  &err) == 0 &&
+		    h != NULL);
 		struct passwd pw, *p = NULL;
 		CHECK(getpwuid_r(0, &pw, buf, sizeof buf, &p) == 0);
 		CHECK(p != NULL && strcmp(p->pw_name, "root") == 0);

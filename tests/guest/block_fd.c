@@ -60,7 +60,7 @@ static void *
 ticks(void *arg)
 {
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	struct itimerspec it = {{0, 5 * MSEC}, {0, 10 * MSEC}};
+	struct itimerspec it = { { 0, 5 * MSEC }, { 0, 10 * MSEC } };
 	int64_t start = now(CLOCK_MONOTONIC);
 	uint64_t v, n = 0;
 
@@ -77,8 +77,7 @@ ticks(void *arg)
 static void *
 watches(void *arg)
 {
-	char path[] = "watchXXXXXX", buf[1024]
-	    __attribute__((aligned(8)));
+	char path[] = "watchXXXXXX", buf[1024] __attribute__((aligned(8)));
 	int fd = inotify_init1(IN_CLOEXEC), f = mkstemp(path);
 
 	CHECK(inotify_add_watch(fd, path, IN_CLOSE_WRITE) > 0);
@@ -153,7 +152,7 @@ child(void *arg)
 		_exit(5);
 	}
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0), status;
-	struct pollfd p = {fd, POLLIN, 0};
+	struct pollfd p = { fd, POLLIN, 0 };
 	CHECK(fd >= 0 && poll(&p, 1, -1) == 1);
 	CHECK(waitpid(pid, &status, WNOHANG) == pid);
 	CHECK(WEXITSTATUS(status) == 5);
@@ -176,10 +175,12 @@ main(void)
 	t[0] = spawn(signals, &sfd);
 	events();
 	for (int i = 1; i < 20; i++)
-		t[i] = spawn(i % 3 == 0 ? ticks : i % 3 == 1 ? watches : child,
+		t[i] = spawn(i % 3 == 0 ? ticks
+			: i % 3 == 1	? watches
+					: child,
 		    NULL);
 	for (int i = 0; i < 5; i++) {
-		union sigval v = {.sival_int = i};
+		union sigval v = { .sival_int = i };
 		CHECK(sigqueue(getpid(), SIGRTMIN + 3, v) == 0);
 	}
 	SHOWN((long)finish(t[0]));

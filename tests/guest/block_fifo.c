@@ -44,8 +44,8 @@ writes(void *arg)
 	int me = (int)(long)arg;
 
 	name(path, sizeof path, me);
-	int fd = me % 3 != 0 ? open(path, O_WRONLY) :
-	    openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
+	int fd = me % 3 != 0 ? open(path, O_WRONLY)
+			     : openat(AT_FDCWD, path, O_WRONLY | O_CLOEXEC);
 	MUST(fd >= 0);
 	usleep(100);
 	CHECK(write(fd, "hello\n", 6) == 6);

@@ -35,7 +35,7 @@ static void *
 sends(void *arg)
 {
 	for (int i = 0; i < 50; i++) {
-		struct message m = {(long)arg, i};
+		struct message m = { (long)arg, i };
 		CHECK(msgsnd(q, &m, sizeof m.value, 0) == 0);
 	}
 	return NULL;
@@ -44,8 +44,8 @@ sends(void *arg)
 static void *
 changes(void *arg)
 {
-	struct sembuf down = {0, -1, 0}, up = {0, 1, 0};
-	struct timespec ts = {20, 0};
+	struct sembuf down = { 0, -1, 0 }, up = { 0, 1, 0 };
+	struct timespec ts = { 20, 0 };
 
 	for (int i = 0; i < 50; i++) {
 		if ((long)arg % 2 != 0)
@@ -69,9 +69,9 @@ mqreceives(void *arg)
 
 	for (int i = 0; i < 40; i++) {
 		unsigned prio = 99;
-		ssize_t n = (long)arg % 2 != 0 ?
-		    mq_receive(mq, buf, sizeof buf, &prio) :
-		    mq_timedreceive(mq, buf, sizeof buf, &prio, &ts);
+		ssize_t n = (long)arg % 2 != 0
+		    ? mq_receive(mq, buf, sizeof buf, &prio)
+		    : mq_timedreceive(mq, buf, sizeof buf, &prio, &ts);
 		CHECK(n == (ssize_t)sizeof(int) && prio == 3);
 		int v;
 		memcpy(&v, buf, sizeof v);
@@ -86,9 +86,9 @@ mqsends(void *arg)
 	struct timespec ts = after(CLOCK_REALTIME, 20000);
 
 	for (int i = 0; i < 40; i++)
-		CHECK(((long)arg % 2 != 0 ?
-		    mq_send(mq, (char *)&i, sizeof i, 3) :
-		    mq_timedsend(mq, (char *)&i, sizeof i, 3, &ts)) == 0);
+		CHECK(((long)arg % 2 != 0 ? mq_send(mq, (char *)&i, sizeof i, 3)
+					  : mq_timedsend(mq, (char *)&i,
+						sizeof i, 3, &ts)) == 0);
 	return NULL;
 }
 
@@ -112,9 +112,9 @@ crew(void *(*a)(void *), void *(*b)(void *), int n)
 int
 main(void)
 {
-	struct message m = {1, 0};
-	struct mq_attr attr = {.mq_maxmsg = 4, .mq_msgsize = 64};
-	struct timespec ts, past = {1, 0}, bad = {0, NSEC};
+	struct message m = { 1, 0 };
+	struct mq_attr attr = { .mq_maxmsg = 4, .mq_msgsize = 64 };
+	struct timespec ts, past = { 1, 0 }, bad = { 0, NSEC };
 	char name[64], buf[64];
 	int64_t start;
 
@@ -131,8 +131,8 @@ main(void)
 
 	sems = semget(IPC_PRIVATE, 1, 0600);
 	MUST(sems >= 0);
-	struct sembuf up = {0, 1, 0}, down = {0, -1, 0}, nowait = {0, -1,
-	    IPC_NOWAIT};
+	struct sembuf up = { 0, 1, 0 }, down = { 0, -1, 0 },
+		      nowait = { 0, -1, IPC_NOWAIT };
 	SHOWE(semop(sems, &nowait, 1));
 	start = now(CLOCK_MONOTONIC);
 	ts = tsof(20 * MSEC);

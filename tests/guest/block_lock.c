@@ -38,7 +38,7 @@ byflock(void *arg)
 static void *
 byofd(void *arg)
 {
-	struct flock fl = {.l_whence = SEEK_SET, .l_len = 1};
+	struct flock fl = { .l_whence = SEEK_SET, .l_len = 1 };
 	int fd = openit();
 
 	for (int i = 0; i < 50; i++) {
@@ -96,7 +96,7 @@ child(int ready, int go)
 static void *
 waitsforchild(void *arg)
 {
-	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int fd = openit();
 
 	CHECK(fcntl(fd, F_SETLKW, &fl) == 0);
@@ -147,7 +147,7 @@ main(void)
 	if (pid == 0)
 		_exit(child(a[1], b[0]));
 	CHECK(read(a[0], &c, 1) == 1);
-	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	SHOWE(fcntl(fd, F_SETLK, &fl));
 	SHOWE(lockf(fd, F_TLOCK, 0));
 	SHOWE(lockf(fd, F_TEST, 0));
@@ -158,7 +158,7 @@ main(void)
 	CHECK(write(b[1], "x", 1) == 1);
 	await(&held);
 	/* The same process: no conflict with itself. */
-	fl = (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	fl = (struct flock){ .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	SHOWE(fcntl(fd, F_SETLKW, &fl));
 	SHOWE(lockf(fd, F_LOCK, 0));
 	sem_post(&gate);

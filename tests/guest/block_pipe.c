@@ -31,9 +31,9 @@ writes(void *arg)
 		for (size_t i = 0; i < n; i++)
 			buf[i] = byte(at + i, s->kind);
 		if (s->kind % 2 != 0) {
-			struct iovec v[3] = {{buf, n / 3},
-			    {buf + n / 3, n / 3},
-			    {buf + n / 3 * 2, n - n / 3 * 2}};
+			struct iovec v[3] = { { buf, n / 3 },
+				{ buf + n / 3, n / 3 },
+				{ buf + n / 3 * 2, n - n / 3 * 2 } };
 			w = writev(s->fd[1], v, 3);
 		} else {
 			w = write(s->fd[1], buf, n);
@@ -56,7 +56,8 @@ reads(void *arg)
 
 	for (;;) {
 		if (s->kind % 3 == 0) {
-			struct iovec v[2] = {{buf, 1000}, {buf + 1000, 6001}};
+			struct iovec v[2] = { { buf, 1000 },
+				{ buf + 1000, 6001 } };
 			r = readv(s->fd[0], v, 2);
 		} else {
 			r = read(s->fd[0], buf, sizeof buf);
@@ -107,8 +108,8 @@ passes(void *arg)
 
 	while (read(chain[me][0], &x, sizeof x) == (ssize_t)sizeof x) {
 		x++;
-		CHECK(write(chain[me + 1][1], &x, sizeof x) ==
-		    (ssize_t)sizeof x);
+		CHECK(
+		    write(chain[me + 1][1], &x, sizeof x) == (ssize_t)sizeof x);
 	}
 	close(chain[me + 1][1]);
 	return NULL;

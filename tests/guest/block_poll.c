@@ -14,10 +14,10 @@ static int pipes[N][2];
 static int
 waitfor(int fd, int ms, int way)
 {
-	struct pollfd p = {fd, POLLIN, 0};
+	struct pollfd p = { fd, POLLIN, 0 };
 	struct timespec ts = tsof(ms * MSEC);
-	struct timeval tv = {ms / 1000, ms % 1000 * 1000};
-	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd}, out;
+	struct timeval tv = { ms / 1000, ms % 1000 * 1000 };
+	struct epoll_event e = { .events = EPOLLIN, .data.fd = fd }, out;
 	sigset_t none;
 	fd_set set;
 	int r;
@@ -64,10 +64,10 @@ timesout(void *arg)
 		CHECK(ontime(CLOCK_MONOTONIC, start, ms));
 	}
 	/* With no descriptor they are ways to sleep. */
-	struct timeval tv = {0, 5000};
+	struct timeval tv = { 0, 5000 };
 	int64_t start = now(CLOCK_MONOTONIC);
-	CHECK((me % 2 != 0 ? poll(NULL, 0, 5) :
-	    select(0, NULL, NULL, NULL, &tv)) == 0);
+	CHECK((me % 2 != 0 ? poll(NULL, 0, 5)
+			   : select(0, NULL, NULL, NULL, &tv)) == 0);
 	CHECK(ontime(CLOCK_MONOTONIC, start, 5));
 	return NULL;
 }
@@ -112,8 +112,8 @@ int
 main(void)
 {
 	pthread_t t[N];
-	struct epoll_event e = {.events = EPOLLIN};
-	struct pollfd many[3], bad = {4000, POLLIN, 0};
+	struct epoll_event e = { .events = EPOLLIN };
+	struct pollfd many[3], bad = { 4000, POLLIN, 0 };
 	char c;
 
 	sem_init(&got, 0, 0);
@@ -151,9 +151,9 @@ main(void)
 	printf("200 events\n");
 
 	CHECK(write(pipes[1][1], "x", 1) == 1);
-	many[0] = (struct pollfd){pipes[0][0], POLLIN, 0};
-	many[1] = (struct pollfd){pipes[1][0], POLLIN, 0};
-	many[2] = (struct pollfd){pipes[2][1], POLLOUT, 0};
+	many[0] = (struct pollfd){ pipes[0][0], POLLIN, 0 };
+	many[1] = (struct pollfd){ pipes[1][0], POLLIN, 0 };
+	many[2] = (struct pollfd){ pipes[2][1], POLLOUT, 0 };
 	SHOWE(poll(many, 3, 1000));
 	SHOWN(many[0].revents);
 	SHOWN(many[1].revents == POLLIN);
@@ -161,16 +161,16 @@ main(void)
 	SHOWE(poll(&bad, 1, 1000));
 	SHOWN(bad.revents == POLLNVAL);
 	close(pipes[3][1]);
-	many[0] = (struct pollfd){pipes[3][0], POLLIN, 0};
+	many[0] = (struct pollfd){ pipes[3][0], POLLIN, 0 };
 	SHOWE(poll(many, 1, -1));
 	SHOWN(many[0].revents == POLLHUP);
 	SHOWE(epoll_wait(ep, &e, 0, 0));
 	SHOWE(epoll_wait(-1, &e, 1, 0));
 	SHOWE(epoll_wait(pipes[0][0], &e, 1, 0));
 	SHOWE(select(-1, NULL, NULL, NULL, NULL));
-	struct timeval neg = {-1, 0};
+	struct timeval neg = { -1, 0 };
 	SHOWE(select(0, NULL, NULL, NULL, &neg));
-	struct timespec badts = {0, NSEC};
+	struct timespec badts = { 0, NSEC };
 	SHOWE(ppoll(many, 1, &badts, NULL));
 	return done();
 }

@@ -11,7 +11,7 @@ naps(void *arg)
 {
 	int me = (int)(long)arg, ms = me % 50 + 1;
 	struct timespec ts = tsof(ms * MSEC), left;
-	struct timeval tv = {0, ms * 1000};
+	struct timeval tv = { 0, ms * 1000 };
 
 	for (int i = 0; i < 3; i++) {
 		int64_t start = now(CLOCK_MONOTONIC);
@@ -30,19 +30,19 @@ naps(void *arg)
 		case 3: {
 			struct timespec at = tsof(start + ms * MSEC);
 			CHECK(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME,
-			    &at, NULL) == 0);
+				  &at, NULL) == 0);
 			break;
 		}
 		case 4: {
 			struct timespec at = tsof(real + ms * MSEC);
 			CHECK(clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME,
-			    &at, NULL) == 0);
+				  &at, NULL) == 0);
 			CHECK(ontime(CLOCK_REALTIME, real, ms));
 			break;
 		}
 		case 5:
-			CHECK(clock_nanosleep(CLOCK_BOOTTIME, 0, &ts, NULL) ==
-			    0);
+			CHECK(
+			    clock_nanosleep(CLOCK_BOOTTIME, 0, &ts, NULL) == 0);
 			break;
 		case 6:
 			tv.tv_usec = ms * 1000;
@@ -70,8 +70,8 @@ second(void *arg)
 static void *
 errors(void *arg)
 {
-	struct timespec bad = {0, NSEC}, neg = {-1, 0}, past = {1, 0};
-	struct timespec zero = {0, 0};
+	struct timespec bad = { 0, NSEC }, neg = { -1, 0 }, past = { 1, 0 };
+	struct timespec zero = { 0, 0 };
 
 	SHOWE(nanosleep(&bad, NULL));
 	SHOWE(nanosleep(&neg, NULL));

@@ -13,9 +13,9 @@ static int pair[N][2];
 static ssize_t
 take(int fd, char *buf, size_t n, int way)
 {
-	struct iovec v[2] = {{buf, n / 2}, {buf + n / 2, n - n / 2}};
-	struct msghdr m = {.msg_iov = v, .msg_iovlen = 2};
-	struct mmsghdr mm = {.msg_hdr = m};
+	struct iovec v[2] = { { buf, n / 2 }, { buf + n / 2, n - n / 2 } };
+	struct msghdr m = { .msg_iov = v, .msg_iovlen = 2 };
+	struct mmsghdr mm = { .msg_hdr = m };
 
 	switch (way % 6) {
 	case 0:
@@ -25,8 +25,9 @@ take(int fd, char *buf, size_t n, int way)
 	case 2:
 		return recvmsg(fd, &m, MSG_WAITALL);
 	case 3:
-		return recvmmsg(fd, &mm, 1, MSG_WAITALL, NULL) == 1 ?
-		    (ssize_t)mm.msg_len : -1;
+		return recvmmsg(fd, &mm, 1, MSG_WAITALL, NULL) == 1
+		    ? (ssize_t)mm.msg_len
+		    : -1;
 	case 4: {
 		size_t at = 0;
 		while (at < n) {
@@ -53,9 +54,9 @@ take(int fd, char *buf, size_t n, int way)
 static ssize_t
 give(int fd, char *buf, size_t n, int way)
 {
-	struct iovec v[2] = {{buf, n / 2}, {buf + n / 2, n - n / 2}};
-	struct msghdr m = {.msg_iov = v, .msg_iovlen = 2};
-	struct mmsghdr mm = {.msg_hdr = m};
+	struct iovec v[2] = { { buf, n / 2 }, { buf + n / 2, n - n / 2 } };
+	struct msghdr m = { .msg_iov = v, .msg_iovlen = 2 };
+	struct mmsghdr mm = { .msg_hdr = m };
 
 	switch (way % 6) {
 	case 0:
@@ -150,9 +151,11 @@ static void *
 receivesfd(void *arg)
 {
 	char c, control[CMSG_SPACE(sizeof(int))], text[32] = "";
-	struct iovec v = {&c, 1};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1,
-	    .msg_control = control, .msg_controllen = sizeof control};
+	struct iovec v = { &c, 1 };
+	struct msghdr m = { .msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
 	int fd = -1;
 
 	CHECK(recvmsg(*(int *)arg, &m, MSG_CMSG_CLOEXEC) == 1);
@@ -171,9 +174,11 @@ passing(void)
 {
 	int s[2], p[2];
 	char c = 'x', control[CMSG_SPACE(sizeof(int))];
-	struct iovec v = {&c, 1};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1,
-	    .msg_control = control, .msg_controllen = sizeof control};
+	struct iovec v = { &c, 1 };
+	struct msghdr m = { .msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
 
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0 && pipe(p) == 0);
 	pthread_t t = spawn(receivesfd, &s[1]);
@@ -197,7 +202,7 @@ static void *
 timesout(void *arg)
 {
 	int s[2];
-	struct timeval tv = {0, 30000};
+	struct timeval tv = { 0, 30000 };
 	char buf[65536] = "";
 	int64_t start;
 

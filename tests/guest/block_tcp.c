@@ -62,9 +62,10 @@ accepts(void *arg)
 	socklen_t len = sizeof from;
 
 	for (int i = 0; i < CLIENTS; i++) {
-		int fd = i % 2 != 0 ? accept(listener, NULL, NULL) :
-		    accept4(listener, (struct sockaddr *)&from, &len,
-		    SOCK_CLOEXEC);
+		int fd = i % 2 != 0
+		    ? accept(listener, NULL, NULL)
+		    : accept4(listener, (struct sockaddr *)&from, &len,
+			  SOCK_CLOEXEC);
 		MUST(fd >= 0);
 		t[i] = spawn(serves, (void *)(long)fd);
 	}
@@ -121,9 +122,9 @@ interrupted(void *arg)
 int
 main(void)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET};
-	struct sockaddr_un un = {.sun_family = AF_UNIX};
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
+	struct sockaddr_in in = { .sin_family = AF_INET };
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
 	sem_t ready;
 	int fd, one = 1;
 

@@ -13,9 +13,12 @@ static sem_t gate, running;
 static const char *
 res(int r)
 {
-	return r == thrd_success ? "success" : r == thrd_busy ? "busy" :
-	    r == thrd_timedout ? "timedout" : r == thrd_nomem ? "nomem" :
-	    r == thrd_error ? "error" : "?";
+	return r == thrd_success ? "success"
+	    : r == thrd_busy	 ? "busy"
+	    : r == thrd_timedout ? "timedout"
+	    : r == thrd_nomem	 ? "nomem"
+	    : r == thrd_error	 ? "error"
+				 : "?";
 }
 
 #define SHOWR(call) printf("%s = %s\n", #call, res(call))
@@ -133,7 +136,7 @@ join(thrd_t t)
 static void
 sleeps(void)
 {
-	struct timespec ts = {0, 10 * MSEC}, bad = {0, NSEC}, left;
+	struct timespec ts = { 0, 10 * MSEC }, bad = { 0, NSEC }, left;
 	int64_t start = now(CLOCK_MONOTONIC);
 
 	SHOWN(thrd_sleep(&ts, NULL));
@@ -145,7 +148,7 @@ sleeps(void)
 static void
 mutexes(void)
 {
-	struct timespec past = {1, 0};
+	struct timespec past = { 1, 0 };
 	thrd_t t[8];
 
 	SHOWR(mtx_init(&plain, mtx_plain));
@@ -178,7 +181,7 @@ mutexes(void)
 	join(t[0]);
 	SHOWR(mtx_unlock(&rectimed));
 	SHOWR(mtx_unlock(&rectimed));
-	mtx_t *all[] = {&plain, &timed, &rec, &rectimed};
+	mtx_t *all[] = { &plain, &timed, &rec, &rectimed };
 	for (int k = 0; k < 4; k++) {
 		total = 0;
 		for (int i = 0; i < 8; i++)

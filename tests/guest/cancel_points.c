@@ -20,7 +20,7 @@ static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static sem_t sem, entered, forever;
 static int in[2], full[2], sock[2], listener, bound, ep, msq;
 static char dir[] = "cancelXXXXXX", fifo[64];
-static struct sockaddr_un addr = {.sun_family = AF_UNIX};
+static struct sockaddr_un addr = { .sun_family = AF_UNIX };
 static int cleanups;
 
 static void
@@ -131,7 +131,7 @@ p_usleep(void)
 static void
 p_nanosleep(void)
 {
-	struct timespec ts = {100, 0};
+	struct timespec ts = { 100, 0 };
 
 	nanosleep(&ts, NULL);
 }
@@ -156,7 +156,7 @@ static void
 p_readv(void)
 {
 	char c;
-	struct iovec v = {&c, 1};
+	struct iovec v = { &c, 1 };
 
 	CHECK(readv(in[0], &v, 1) == -2);
 }
@@ -190,8 +190,8 @@ static void
 p_recvmsg(void)
 {
 	char c;
-	struct iovec v = {&c, 1};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+	struct iovec v = { &c, 1 };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1 };
 
 	CHECK(recvmsg(sock[0], &m, 0) == -2);
 }
@@ -220,7 +220,7 @@ p_accept4(void)
 static void
 p_poll(void)
 {
-	struct pollfd p = {in[0], POLLIN, 0};
+	struct pollfd p = { in[0], POLLIN, 0 };
 
 	CHECK(poll(&p, 1, -1) == -2);
 }
@@ -228,7 +228,7 @@ p_poll(void)
 static void
 p_ppoll(void)
 {
-	struct pollfd p = {in[0], POLLIN, 0};
+	struct pollfd p = { in[0], POLLIN, 0 };
 
 	CHECK(ppoll(&p, 1, NULL, NULL) == -2);
 }
@@ -289,7 +289,7 @@ p_sigwait(void)
 static void
 p_sigtimedwait(void)
 {
-	struct timespec ts = {100, 0};
+	struct timespec ts = { 100, 0 };
 	sigset_t s;
 
 	sigemptyset(&s);
@@ -333,7 +333,7 @@ static void
 p_setlkw(void)
 {
 	/* Held by the child. */
-	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
 	CHECK(fcntl(bound, F_SETLKW, &fl) == -2);
 }
@@ -368,45 +368,45 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } points[] = {
-    {"pthread_cond_wait", p_cond_wait},
-    {"pthread_cond_timedwait", p_cond_timedwait},
-    {"pthread_cond_clockwait", p_cond_clockwait},
-    {"sem_wait", p_sem_wait},
-    {"sem_timedwait", p_sem_timedwait},
-    {"sem_clockwait", p_sem_clockwait},
-    {"pthread_join", p_join},
-    {"pthread_timedjoin_np", p_timedjoin},
-    {"pthread_testcancel", p_testcancel},
-    {"sleep", p_sleep},
-    {"usleep", p_usleep},
-    {"nanosleep", p_nanosleep},
-    {"clock_nanosleep", p_clock_nanosleep},
-    {"read", p_read},
-    {"readv", p_readv},
-    {"write", p_write},
-    {"recv", p_recv},
-    {"recvfrom", p_recvfrom},
-    {"recvmsg", p_recvmsg},
-    {"send", p_send},
-    {"accept", p_accept},
-    {"accept4", p_accept4},
-    {"poll", p_poll},
-    {"ppoll", p_ppoll},
-    {"select", p_select},
-    {"pselect", p_pselect},
-    {"epoll_wait", p_epoll_wait},
-    {"epoll_pwait", p_epoll_pwait},
-    {"pause", p_pause},
-    {"sigwait", p_sigwait},
-    {"sigtimedwait", p_sigtimedwait},
-    {"sigsuspend", p_sigsuspend},
-    {"waitpid", p_waitpid},
-    {"waitid", p_waitid},
-    {"open", p_open},
-    {"fcntl F_SETLKW", p_setlkw},
-    {"msgrcv", p_msgrcv},
-    {"write of nothing", p_write_nothing},
-    {"fsync", p_fsync},
+	{ "pthread_cond_wait", p_cond_wait },
+	{ "pthread_cond_timedwait", p_cond_timedwait },
+	{ "pthread_cond_clockwait", p_cond_clockwait },
+	{ "sem_wait", p_sem_wait },
+	{ "sem_timedwait", p_sem_timedwait },
+	{ "sem_clockwait", p_sem_clockwait },
+	{ "pthread_join", p_join },
+	{ "pthread_timedjoin_np", p_timedjoin },
+	{ "pthread_testcancel", p_testcancel },
+	{ "sleep", p_sleep },
+	{ "usleep", p_usleep },
+	{ "nanosleep", p_nanosleep },
+	{ "clock_nanosleep", p_clock_nanosleep },
+	{ "read", p_read },
+	{ "readv", p_readv },
+	{ "write", p_write },
+	{ "recv", p_recv },
+	{ "recvfrom", p_recvfrom },
+	{ "recvmsg", p_recvmsg },
+	{ "send", p_send },
+	{ "accept", p_accept },
+	{ "accept4", p_accept4 },
+	{ "poll", p_poll },
+	{ "ppoll", p_ppoll },
+	{ "select", p_select },
+	{ "pselect", p_pselect },
+	{ "epoll_wait", p_epoll_wait },
+	{ "epoll_pwait", p_epoll_pwait },
+	{ "pause", p_pause },
+	{ "sigwait", p_sigwait },
+	{ "sigtimedwait", p_sigtimedwait },
+	{ "sigsuspend", p_sigsuspend },
+	{ "waitpid", p_waitpid },
+	{ "waitid", p_waitid },
+	{ "open", p_open },
+	{ "fcntl F_SETLKW", p_setlkw },
+	{ "msgrcv", p_msgrcv },
+	{ "write of nothing", p_write_nothing },
+	{ "fsync", p_fsync },
 };
 #define POINTS (sizeof points / sizeof *points)
 
@@ -418,7 +418,7 @@ counts(void *arg)
 
 struct how {
 	void (*fn)(void);
-	int pending;		/* cancelled before it gets there */
+	int pending; /* cancelled before it gets there */
 };
 
 static void *
@@ -444,7 +444,8 @@ body(void *arg)
 static void
 exercise(const char *name, void (*fn)(void))
 {
-	struct how pend = {fn, 1}, run[3] = {{fn, 0}, {fn, 0}, {fn, 0}};
+	struct how pend = { fn, 1 },
+		   run[3] = { { fn, 0 }, { fn, 0 }, { fn, 0 } };
 	pthread_t t[3];
 	int right = 0;
 
@@ -479,7 +480,7 @@ nothing(int sig)
 int
 main(void)
 {
-	struct flock fl = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	struct flock fl = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	int ready[2];
 	char c;
 	pid_t pid;
@@ -489,7 +490,7 @@ main(void)
 	sem_init(&entered, 0, 0);
 	sem_init(&forever, 0, 0);
 	signal(SIGPIPE, SIG_IGN);
-	struct sigaction sa = {.sa_handler = nothing};
+	struct sigaction sa = { .sa_handler = nothing };
 	sigaction(SIGUSR1, &sa, NULL);
 	sigset_t s;
 	sigemptyset(&s);

@@ -151,8 +151,10 @@ main(void)
 		sem_post(&gate);
 		MUST(write(pipefd[1], "x", 1) == 1);
 		void *v = finish(t);
-		printf("%s\n", v == &gate ? "returned" :
-		    v == PTHREAD_CANCELED ? "cancelled" : "odd");
+		printf("%s\n",
+		    v == &gate			? "returned"
+			: v == PTHREAD_CANCELED ? "cancelled"
+						: "odd");
 	}
 
 	int reached = 0;
@@ -192,7 +194,7 @@ main(void)
 
 	/* A crowd, each wherever it is. */
 	pthread_t crowd[100];
-	int counts[100] = {0};
+	int counts[100] = { 0 };
 	for (int i = 0; i < 100; i++)
 		crowd[i] = spawn(handled, &counts[i]);
 	for (int i = 0; i < 100; i++)

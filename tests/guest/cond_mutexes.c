@@ -3,7 +3,7 @@
 
 static pthread_mutex_t *m;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER,
-    back = PTHREAD_COND_INITIALIZER;
+		      back = PTHREAD_COND_INITIALIZER;
 static int waiting, go, out;
 
 static void *
@@ -74,10 +74,10 @@ int
 main(void)
 {
 	static pthread_mutex_t s[] = {
-	    PTHREAD_MUTEX_INITIALIZER,
-	    PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
-	    PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP,
-	    PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP,
+		PTHREAD_MUTEX_INITIALIZER,
+		PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
+		PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP,
+		PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP,
 	};
 	pthread_mutexattr_t a;
 	pthread_mutex_t mutex;
@@ -91,14 +91,15 @@ main(void)
 			for (int shared = 0; shared < 2; shared++) {
 				char name[80];
 				pthread_mutexattr_init(&a);
-				pthread_mutexattr_setprotocol(&a, protocol ?
-				    PTHREAD_PRIO_INHERIT : PTHREAD_PRIO_NONE);
-				pthread_mutexattr_setrobust(&a, robust ?
-				    PTHREAD_MUTEX_ROBUST :
-				    PTHREAD_MUTEX_STALLED);
-				pthread_mutexattr_setpshared(&a, shared ?
-				    PTHREAD_PROCESS_SHARED :
-				    PTHREAD_PROCESS_PRIVATE);
+				pthread_mutexattr_setprotocol(&a,
+				    protocol ? PTHREAD_PRIO_INHERIT
+					     : PTHREAD_PRIO_NONE);
+				pthread_mutexattr_setrobust(&a,
+				    robust ? PTHREAD_MUTEX_ROBUST
+					   : PTHREAD_MUTEX_STALLED);
+				pthread_mutexattr_setpshared(&a,
+				    shared ? PTHREAD_PROCESS_SHARED
+					   : PTHREAD_PROCESS_PRIVATE);
 				CHECK(pthread_mutex_init(&mutex, &a) == 0);
 				snprintf(name, sizeof name, "%s %s %s",
 				    protocol ? "inheriting" : "plain",

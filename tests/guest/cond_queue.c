@@ -11,14 +11,14 @@ static struct queue {
 	long item[SIZE];
 	int head, used;
 } queues[] = {
-    {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
-        PTHREAD_COND_INITIALIZER, {0}, 0, 0},
-    {PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, PTHREAD_COND_INITIALIZER,
-        PTHREAD_COND_INITIALIZER, {0}, 0, 0},
-    {PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP, PTHREAD_COND_INITIALIZER,
-        PTHREAD_COND_INITIALIZER, {0}, 0, 0},
-    {PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP, PTHREAD_COND_INITIALIZER,
-        PTHREAD_COND_INITIALIZER, {0}, 0, 0},
+	{ PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER,
+	    PTHREAD_COND_INITIALIZER, { 0 }, 0, 0 },
+	{ PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP, PTHREAD_COND_INITIALIZER,
+	    PTHREAD_COND_INITIALIZER, { 0 }, 0, 0 },
+	{ PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP, PTHREAD_COND_INITIALIZER,
+	    PTHREAD_COND_INITIALIZER, { 0 }, 0, 0 },
+	{ PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP, PTHREAD_COND_INITIALIZER,
+	    PTHREAD_COND_INITIALIZER, { 0 }, 0, 0 },
 };
 static struct queue *q;
 static int broadcasts;
@@ -26,8 +26,8 @@ static int broadcasts;
 static void
 wake(pthread_cond_t *c)
 {
-	CHECK((broadcasts ? pthread_cond_broadcast(c) :
-	    pthread_cond_signal(c)) == 0);
+	CHECK((broadcasts ? pthread_cond_broadcast(c)
+			  : pthread_cond_signal(c)) == 0);
 }
 
 static void

@@ -5,7 +5,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER,
-    back = PTHREAD_COND_INITIALIZER;
+		      back = PTHREAD_COND_INITIALIZER;
 static int waiting, tokens, served, phase;
 
 /* Takes a token; counts itself in before it waits, under the same lock. */

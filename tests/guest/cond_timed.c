@@ -2,15 +2,15 @@
 #include "guest.h"
 
 static pthread_mutex_t lock = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP,
-    free_ = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+		       free_ = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
 static pthread_cond_t real = PTHREAD_COND_INITIALIZER, mono;
 static int go, timedout, woken;
 
 static void
 specs(void)
 {
-	static const struct timespec bad[] = {{0, -1}, {0, NSEC}, {-1, 0},
-	    {0, 0}, {1, 999999999}};
+	static const struct timespec bad[] = { { 0, -1 }, { 0, NSEC },
+		{ -1, 0 }, { 0, 0 }, { 1, 999999999 } };
 
 	pthread_mutex_lock(&lock);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -26,8 +26,8 @@ specs(void)
 	}
 	struct timespec ts = after(CLOCK_MONOTONIC, 1);
 	SHOW(pthread_cond_clockwait(&real, &lock, CLOCK_BOOTTIME, &ts));
-	SHOW(pthread_cond_clockwait(&real, &lock, CLOCK_THREAD_CPUTIME_ID,
-	    &ts));
+	SHOW(
+	    pthread_cond_clockwait(&real, &lock, CLOCK_THREAD_CPUTIME_ID, &ts));
 	SHOW(pthread_mutex_unlock(&lock));
 	/* Not the owner. */
 	SHOW(pthread_cond_wait(&real, &free_));
@@ -62,8 +62,8 @@ static void *
 patient(void *arg)
 {
 	int way = (int)((long)arg % 4), ms = (int)((long)arg / 4) + 1;
-	clockid_t clock = way == 0 || way == 3 ? CLOCK_REALTIME :
-	    CLOCK_MONOTONIC;
+	clockid_t clock =
+	    way == 0 || way == 3 ? CLOCK_REALTIME : CLOCK_MONOTONIC;
 	int err = 0;
 
 	for (int i = 0; i < 3; i++) {
@@ -102,7 +102,7 @@ sleeps(void *arg)
 {
 	struct timespec far1 = after(CLOCK_REALTIME, 100000);
 	struct timespec far2 = after(CLOCK_MONOTONIC, 100000);
-	struct timespec never = {INT64_MAX, 999999999};
+	struct timespec never = { INT64_MAX, 999999999 };
 
 	CHECK(pthread_mutex_lock(&lock) == 0);
 	while (!go) {

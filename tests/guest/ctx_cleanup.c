@@ -13,7 +13,7 @@ say(void *arg)
 }
 
 static char one[] = "one", two[] = "two", three[] = "three", dtor[] = "dtor",
-    deeper[] = "deeper";
+	    deeper[] = "deeper";
 
 static void
 unlock(void *arg)

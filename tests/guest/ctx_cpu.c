@@ -11,7 +11,8 @@ body(void *arg)
 	for (int i = 0; i < 50; i++) {
 		int cpu = sched_getcpu();
 		unsigned raw = 9999, node = 9999, libc = 9999;
-		CHECK(cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, &allowed));
+		CHECK(
+		    cpu >= 0 && cpu < CPU_SETSIZE && CPU_ISSET(cpu, &allowed));
 		CHECK(syscall(SYS_getcpu, &raw, &node, NULL) == 0);
 		CHECK(raw < CPU_SETSIZE && CPU_ISSET(raw, &allowed));
 		CHECK(getcpu(&libc, &node) == 0);

@@ -85,8 +85,8 @@ exercise(struct module *mod)
 		pthread_barrier_wait(&all);
 		for (int turn = 0; turn < 4; turn++) {
 			for (long i = 0; i < 50; i++)
-				later[i] = spawn(comeslater,
-				    (void *)(1000 + i));
+				later[i] =
+				    spawn(comeslater, (void *)(1000 + i));
 			for (int i = 0; i < 50; i++)
 				finish(later[i]);
 		}
@@ -110,9 +110,9 @@ int
 main(void)
 {
 	struct module mods[] = {
-	    {"tls_ie", NULL, NULL, NULL},
-	    {"tls_gd", NULL, NULL, NULL},
-	    {"tls_ie2", NULL, NULL, NULL},
+		{ "tls_ie", NULL, NULL, NULL },
+		{ "tls_gd", NULL, NULL, NULL },
+		{ "tls_ie2", NULL, NULL, NULL },
 	};
 	char exe[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);

@@ -43,12 +43,13 @@ keeps(void *arg)
 		CHECK(read(pipes[me][0], &c, 1) == 1);
 		CHECK(errno == me);
 		/* pthread functions return their errors. */
-		CHECK(pthread_mutex_trylock(&lock) == 0 ?
-		    pthread_mutex_unlock(&lock) == 0 : 1);
+		CHECK(pthread_mutex_trylock(&lock) == 0
+			? pthread_mutex_unlock(&lock) == 0
+			: 1);
 		CHECK(errno == me);
-		struct timespec past = {1, 0};
-		CHECK(sem_timedwait(&sem, &past) == 0 ? sem_post(&sem) == 0 :
-		    errno == ETIMEDOUT);
+		struct timespec past = { 1, 0 };
+		CHECK(sem_timedwait(&sem, &past) == 0 ? sem_post(&sem) == 0
+						      : errno == ETIMEDOUT);
 		errno = me;
 		usleep(10);
 		CHECK(errno == me);

@@ -6,8 +6,8 @@
 
 #include <fenv.h>
 
-static const int mode[] = {FE_TONEAREST, FE_UPWARD, FE_DOWNWARD,
-    FE_TOWARDZERO};
+static const int mode[] = { FE_TONEAREST, FE_UPWARD, FE_DOWNWARD,
+	FE_TOWARDZERO };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static int turn;

@@ -104,7 +104,7 @@ main(void)
 	pthread_attr_setstacksize(&a, 256 << 20);
 	for (int i = 0; i < 2; i++)
 		MUST(pthread_create(&t[i], &a, recurses,
-		    (void *)(long)300000) == 0);
+			 (void *)(long)300000) == 0);
 	for (int i = 0; i < 2; i++)
 		finish(t[i]);
 	for (int i = 0; i < 4; i++)

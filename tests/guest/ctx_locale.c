@@ -11,7 +11,7 @@ static sem_t gate, running;
 static int
 multibyte(void)
 {
-	mbstate_t st = {0};
+	mbstate_t st = { 0 };
 	wchar_t w = 0;
 
 	/* In C.UTF-8 this is one character of two bytes. */
@@ -46,8 +46,8 @@ plain(void *arg)
 		CHECK(!multibyte());
 		CHECK(MB_CUR_MAX == 1);
 		CHECK(uselocale(NULL) == LC_GLOBAL_LOCALE);
-		CHECK(strtol(" 12", NULL, 10) == 12 && strtod("1.5", NULL) ==
-		    1.5);
+		CHECK(strtol(" 12", NULL, 10) == 12 &&
+		    strtod("1.5", NULL) == 1.5);
 		sched_yield();
 	}
 	return arg;

@@ -7,8 +7,8 @@ static sem_t gate, running;
 static void *
 tries(void *arg)
 {
-	return (void *)(long)(ftrylockfile(arg) == 0 ?
-	    (funlockfile(arg), 1) : 0);
+	return (
+	    void *)(long)(ftrylockfile(arg) == 0 ? (funlockfile(arg), 1) : 0);
 }
 
 static void *
@@ -83,7 +83,7 @@ static void
 readback(void)
 {
 	char line[128];
-	int next[50] = {0}, lines = 0, me, i, w = 0, held = 0;
+	int next[50] = { 0 }, lines = 0, me, i, w = 0, held = 0;
 
 	rewind(f);
 	while (fgets(line, sizeof line, f) != NULL) {

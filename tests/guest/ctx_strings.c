@@ -26,10 +26,10 @@ body(void *arg)
 	CHECK(strcmp(sig, want) == 0);
 
 	for (int i = 0; i < 8; i++)
-		snprintf(text + strlen(text), sizeof text - strlen(text),
-		    "%d,", me * 10 + i);
+		snprintf(text + strlen(text), sizeof text - strlen(text), "%d,",
+		    me * 10 + i);
 	for (word = strtok_r(text, ",", &save); word != NULL;
-	    word = strtok_r(NULL, ",", &save)) {
+	     word = strtok_r(NULL, ",", &save)) {
 		CHECK(atoi(word) == me * 10 + words);
 		words++;
 		sched_yield();

@@ -18,7 +18,7 @@ static __thread int *self = NULL;
 static __thread struct {
 	char a;
 	long b;
-} pair = {'p', -1};
+} pair = { 'p', -1 };
 
 static pthread_barrier_t all;
 static sem_t gate;
@@ -27,8 +27,8 @@ static int
 fresh(void)
 {
 	if (number != 42 || strcmp(text, "initial") != 0 || aligned != 2.5 ||
-	    self != NULL || pair.a != 'p' || pair.b != -1 ||
-	    linked_int != 77 || strcmp(linked_text, "as linked") != 0)
+	    self != NULL || pair.a != 'p' || pair.b != -1 || linked_int != 77 ||
+	    strcmp(linked_text, "as linked") != 0)
 		return 0;
 	for (int i = 0; i < 100; i++)
 		if (zeros[i] != 0)

@@ -31,14 +31,14 @@ handler(void *arg)
 }
 
 char one[] = "one", two[] = "two";
-thread_local object local{"thread_local"};
+thread_local object local{ "thread_local" };
 
 __attribute__((noinline)) void
 inner()
 {
-	object c{"c"};
+	object c{ "c" };
 	pthread_cleanup_push(handler, two);
-	object d{"d"};
+	object d{ "d" };
 	pthread_exit(two);
 	pthread_cleanup_pop(0);
 }
@@ -46,9 +46,9 @@ inner()
 void *
 exits(void *arg)
 {
-	object a{"a"};
+	object a{ "a" };
 	pthread_cleanup_push(handler, one);
-	object b{"b"};
+	object b{ "b" };
 	(void)local.name;
 	inner();
 	pthread_cleanup_pop(0);
@@ -59,9 +59,9 @@ exits(void *arg)
 void *
 catches(void *arg)
 {
-	object a{"a"};
+	object a{ "a" };
 	try {
-		object b{"b"};
+		object b{ "b" };
 		pthread_exit(arg);
 	} catch (...) {
 		trail += " caught";
@@ -73,7 +73,7 @@ catches(void *arg)
 void *
 reads(void *arg)
 {
-	object a{"a"};
+	object a{ "a" };
 	std::string s(100, 'x');
 	char c;
 
@@ -87,7 +87,7 @@ reads(void *arg)
 void *
 waits(void *arg)
 {
-	object a{"a"};
+	object a{ "a" };
 	struct guard {
 		~guard()
 		{
@@ -106,11 +106,11 @@ waits(void *arg)
 void *
 waitstest(void *arg)
 {
-	object a{"a"};
+	object a{ "a" };
 	sem_post(&running);
 	try {
 		for (;;) {
-			object b{"b"};
+			object b{ "b" };
 			sem_wait(&gate);
 		}
 	} catch (...) {
@@ -131,7 +131,9 @@ run(const char *what, void *(*fn)(void *), bool cancel)
 	}
 	void *v = finish(t);
 	printf("%s:%s; %s\n", what, trail.c_str(),
-	    v == two ? "two" : v == PTHREAD_CANCELED ? "cancelled" : "odd");
+	    v == two			? "two"
+		: v == PTHREAD_CANCELED ? "cancelled"
+					: "odd");
 }
 
 /* Swallowing it is a fatal error in glibc. */
@@ -184,7 +186,7 @@ crowd(void *arg)
 int
 main()
 {
-	struct rlimit none = {0, 0};
+	struct rlimit none = { 0, 0 };
 	pthread_t t[60];
 
 	setrlimit(RLIMIT_CORE, &none);
@@ -197,7 +199,7 @@ main()
 	run("cancelled in pthread_cond_wait", waits, true);
 	run("cancelled in sem_wait", waitstest, true);
 	std::thread s([] {
-		object a{"a"};
+		object a{ "a" };
 		sem_post(&running);
 		usleep(100000000);
 	});
@@ -212,8 +214,8 @@ main()
 		if (i % 3 != 0)
 			CHECK(pthread_cancel(t[i]) == 0);
 	for (int i = 0; i < 60; i++)
-		CHECK(finish(t[i]) ==
-		    (i % 3 == 0 ? nullptr : PTHREAD_CANCELED));
+		CHECK(
+		    finish(t[i]) == (i % 3 == 0 ? nullptr : PTHREAD_CANCELED));
 	SHOWN(lives);
 	inchild("swallowed", swallowed);
 	return done();

@@ -105,13 +105,13 @@ inflight()
 	int n = -1;
 
 	try {
-		counter c{&n};
+		counter c{ &n };
 		throw 1;
 	} catch (int) {
 	}
 	CHECK(n == 1);
 	{
-		counter c{&n};
+		counter c{ &n };
 	}
 	CHECK(n == 0);
 }
@@ -186,7 +186,7 @@ joinable()
 int
 main()
 {
-	struct rlimit none = {0, 0};
+	struct rlimit none = { 0, 0 };
 	std::vector<std::thread> t;
 
 	setrlimit(RLIMIT_CORE, &none);

@@ -26,7 +26,7 @@ using threads = std::vector<std::jthread>;
 void
 basics()
 {
-	std::atomic<long> sum{0};
+	std::atomic<long> sum{ 0 };
 	{
 		threads t;
 		for (int i = 0; i < 200; i++)
@@ -76,7 +76,7 @@ futures()
 
 	std::promise<int> p;
 	std::shared_future<int> s = p.get_future().share();
-	std::atomic<int> got{0};
+	std::atomic<int> got{ 0 };
 	{
 		threads t;
 		for (int i = 0; i < 20; i++)
@@ -115,7 +115,7 @@ locks()
 	std::shared_mutex s;
 	std::shared_timed_mutex st;
 	long n = 0, shared = 0;
-	std::atomic<long> reads{0};
+	std::atomic<long> reads{ 0 };
 	{
 		threads crew;
 		for (int i = 0; i < 16; i++)
@@ -151,8 +151,8 @@ locks()
 		CHECK(!t.try_lock());
 		CHECK(!t.try_lock_for(5ms));
 		CHECK(std::chrono::steady_clock::now() - start >= 5ms);
-		CHECK(!t.try_lock_until(
-		    std::chrono::system_clock::now() + 2ms));
+		CHECK(
+		    !t.try_lock_until(std::chrono::system_clock::now() + 2ms));
 	}).join();
 	t.unlock();
 	std::once_flag once;
@@ -224,7 +224,7 @@ conditions()
 		CHECK(!cv.wait_until(l, std::chrono::system_clock::now() + 2ms,
 		    [] { return false; }));
 	}
-	std::atomic<int> stopped{0};
+	std::atomic<int> stopped{ 0 };
 	std::latch started(10);
 	{
 		threads crew;
@@ -247,11 +247,11 @@ void
 coordination()
 {
 	std::latch go(1), all(20);
-	std::atomic<int> phases{0}, in{0};
+	std::atomic<int> phases{ 0 }, in{ 0 };
 	std::barrier sync(20, [&]() noexcept { phases++; });
 	std::counting_semaphore<5> room(5);
 	std::binary_semaphore last(0);
-	std::atomic<int> inside{0}, most{0};
+	std::atomic<int> inside{ 0 }, most{ 0 };
 	{
 		threads t;
 		for (int i = 0; i < 20; i++)
@@ -263,8 +263,8 @@ coordination()
 				}
 				room.acquire();
 				int n = ++inside, m = most;
-				while (n > m &&
-				    !most.compare_exchange_weak(m, n))
+				while (
+				    n > m && !most.compare_exchange_weak(m, n))
 					;
 				std::this_thread::yield();
 				--inside;
@@ -287,9 +287,9 @@ template <typename T>
 void
 waiting(const char *what)
 {
-	std::atomic<T> turn{0};
-	std::atomic<T> gate{0};
-	std::atomic<int> through{0};
+	std::atomic<T> turn{ 0 };
+	std::atomic<T> gate{ 0 };
+	std::atomic<int> through{ 0 };
 	{
 		threads t;
 		for (int me = 0; me < 2; me++)

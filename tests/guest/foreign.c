@@ -69,8 +69,8 @@ timers(void)
 	timer_t t[10];
 
 	for (int i = 0; i < 10; i++) {
-		struct sigevent ev = {.sigev_notify = SIGEV_THREAD};
-		struct itimerspec it = {{0, 0}, {0, (1 + i) * MSEC}};
+		struct sigevent ev = { .sigev_notify = SIGEV_THREAD };
+		struct itimerspec it = { { 0, 0 }, { 0, (1 + i) * MSEC } };
 		ev.sigev_notify_function = everything;
 		ev.sigev_value.sival_int = i;
 		CHECK(timer_create(CLOCK_MONOTONIC, &ev, &t[i]) == 0);
@@ -85,8 +85,8 @@ timers(void)
 static void
 queue(void)
 {
-	struct mq_attr attr = {.mq_maxmsg = 4, .mq_msgsize = 8};
-	struct sigevent ev = {.sigev_notify = SIGEV_THREAD};
+	struct mq_attr attr = { .mq_maxmsg = 4, .mq_msgsize = 8 };
+	struct sigevent ev = { .sigev_notify = SIGEV_THREAD };
 	char name[64], buf[8];
 
 	snprintf(name, sizeof name, "/guest-fq-%d", getpid());
@@ -142,15 +142,15 @@ aio(void)
 static void
 names(void)
 {
-	struct gaicb cb = {.ar_name = "127.0.0.1"}, *list[] = {&cb};
-	struct sigevent ev = {.sigev_notify = SIGEV_THREAD};
+	struct gaicb cb = { .ar_name = "127.0.0.1" }, *list[] = { &cb };
+	struct sigevent ev = { .sigev_notify = SIGEV_THREAD };
 
 	ev.sigev_notify_function = everything;
 	CHECK(getaddrinfo_a(GAI_NOWAIT, list, 1, &ev) == 0);
 	until(&expired, 24);
 	CHECK(gai_error(&cb) == 0 && cb.ar_result != NULL);
 	freeaddrinfo(cb.ar_result);
-	struct gaicb cb2 = {.ar_name = "localhost"}, *list2[] = {&cb2};
+	struct gaicb cb2 = { .ar_name = "localhost" }, *list2[] = { &cb2 };
 	CHECK(getaddrinfo_a(GAI_WAIT, list2, 1, NULL) == 0);
 	freeaddrinfo(cb2.ar_result);
 	printf("looked up: %d\n", expired);

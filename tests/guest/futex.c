@@ -13,7 +13,7 @@
 #define N 20
 
 static uint32_t a, b, c;
-static int flag;		/* FUTEX_PRIVATE_FLAG or not */
+static int flag; /* FUTEX_PRIVATE_FLAG or not */
 static int woken[4];
 
 static long
@@ -42,7 +42,7 @@ static void *
 waitsbit(void *arg)
 {
 	while (futex(&a, FUTEX_WAIT_BITSET, 0, NULL, NULL,
-	    1U << ((long)arg % 4)) != 0)
+		   1U << ((long)arg % 4)) != 0)
 		CHECK(errno == EINTR);
 	__atomic_add_fetch(&woken[(long)arg % 4], 1, __ATOMIC_RELAXED);
 	return NULL;
@@ -55,8 +55,8 @@ gather(uint32_t *x, uint32_t *y, int n)
 	int moved = 0;
 
 	while (moved < n) {
-		long r = futex(x, FUTEX_CMP_REQUEUE, 0,
-		    (void *)number(INT_MAX), y, *x);
+		long r = futex(x, FUTEX_CMP_REQUEUE, 0, (void *)number(INT_MAX),
+		    y, *x);
 		CHECK(r >= 0);
 		moved += (int)r;
 		sched_yield();
@@ -67,8 +67,8 @@ gather(uint32_t *x, uint32_t *y, int n)
 static void
 errors(void)
 {
-	struct timespec bad = {0, NSEC}, neg = {-1, 0}, zero = {0, 0};
-	struct timespec past = {1, 0};
+	struct timespec bad = { 0, NSEC }, neg = { -1, 0 }, zero = { 0, 0 };
+	struct timespec past = { 1, 0 };
 
 	a = 5;
 	SHOWE(futex(&a, FUTEX_WAIT, 4, NULL, NULL, 0));
@@ -117,7 +117,8 @@ timeouts(void)
 		start = now(CLOCK_REALTIME);
 		ts = tsof(start + ms * MSEC);
 		CHECK(futex(&a, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 0,
-		    &ts, NULL, 1) == -1 && errno == ETIMEDOUT);
+			  &ts, NULL, 1) == -1 &&
+		    errno == ETIMEDOUT);
 		CHECK(ontime(CLOCK_REALTIME, start, ms));
 	}
 	printf("time-outs\n");
@@ -233,7 +234,7 @@ lock(void)
 	uint32_t x = 0;
 
 	if (__atomic_compare_exchange_n(&word, &x, 1, 0, __ATOMIC_ACQUIRE,
-	    __ATOMIC_RELAXED))
+		__ATOMIC_RELAXED))
 		return;
 	while (__atomic_exchange_n(&word, 2, __ATOMIC_ACQUIRE) != 0)
 		futex(&word, FUTEX_WAIT, 2, NULL, NULL, 0);

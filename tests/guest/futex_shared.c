@@ -24,8 +24,8 @@ plays(void *arg)
 	uint32_t me = (uint32_t)(long)arg, v;
 
 	for (int i = 0; i < 300; i++) {
-		while ((v = __atomic_load_n(&s->turn, __ATOMIC_ACQUIRE)) % 2 !=
-		    me)
+		while (
+		    (v = __atomic_load_n(&s->turn, __ATOMIC_ACQUIRE)) % 2 != me)
 			futex(&s->turn, FUTEX_WAIT, v, NULL, 0);
 		__atomic_add_fetch(&s->turn, 1, __ATOMIC_RELEASE);
 		futex(&s->turn, FUTEX_WAKE, INT_MAX, NULL, 0);
@@ -86,11 +86,13 @@ main(void)
 {
 	FILE *f = tmpfile();
 
-	together("anonymous", mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	together("anonymous",
+	    mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0));
 	MUST(f != NULL && ftruncate(fileno(f), 4096) == 0);
-	together("a file", mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
-	    MAP_SHARED, fileno(f), 0));
+	together("a file",
+	    mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(f),
+		0));
 	fclose(f);
 	return done();
 }

@@ -145,7 +145,8 @@ ontime(clockid_t clock, int64_t start, int ms)
 	({                                                                     \
 		int64_t end_ = now(CLOCK_MONOTONIC) + 20 * NSEC;               \
 		int true_;                                                     \
-		while (!(true_ = (cond) ? 1 : 0) && now(CLOCK_MONOTONIC) < end_) \
+		while (                                                        \
+		    !(true_ = (cond) ? 1 : 0) && now(CLOCK_MONOTONIC) < end_)  \
 			sched_yield();                                         \
 		true_;                                                         \
 	})

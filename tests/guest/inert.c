@@ -29,8 +29,8 @@ descriptors(void)
 static void
 status(void)
 {
-	static const char *const want[] = {"Name:", "Threads:", "SigQ:",
-	    "SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:"};
+	static const char *const want[] = { "Name:", "Threads:", "SigQ:",
+		"SigPnd:", "ShdPnd:", "SigBlk:", "SigIgn:", "SigCgt:" };
 	char line[256];
 	FILE *f = fopen("/proc/self/status", "r");
 
@@ -66,7 +66,7 @@ static void
 calls(void)
 {
 	pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER,
-	    r = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+			r = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 	pthread_cond_t c = PTHREAD_COND_INITIALIZER;
 	pthread_rwlock_t rw = PTHREAD_RWLOCK_INITIALIZER;
 	pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -131,7 +131,7 @@ calls(void)
 	fputs(line, stdout);
 	SHOWN(pclose(p));
 	char sh[] = "sh", cc[] = "-c", cmd[] = "exit 6";
-	char *argv[] = {sh, cc, cmd, NULL};
+	char *argv[] = { sh, cc, cmd, NULL };
 	pid_t pid;
 	SHOW(posix_spawn(&pid, "/bin/sh", NULL, NULL, argv, environ));
 	report("spawned", pid);
@@ -149,7 +149,7 @@ child(void)
 int
 main(void)
 {
-	struct rlimit rl = {20000, 20000};
+	struct rlimit rl = { 20000, 20000 };
 
 	setrlimit(RLIMIT_NOFILE, &rl);
 	descriptors();

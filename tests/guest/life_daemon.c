@@ -48,8 +48,8 @@ daemonise(int before)
 	CHECK(setsid() == -1 && errno == EPERM);
 	fd = open("/dev/null", O_RDWR);
 	CHECK(fd > 2);
-	int n = snprintf(line, sizeof line, "daemon: %ld, %d\n", total,
-	    failures);
+	int n =
+	    snprintf(line, sizeof line, "daemon: %ld, %d\n", total, failures);
 	CHECK(write(out, line, (size_t)n) == n);
 }
 

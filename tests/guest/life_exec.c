@@ -37,7 +37,7 @@ static void *
 execs(void *arg)
 {
 	char pid[16];
-	char *argv[] = {self, arg, pid, NULL};
+	char *argv[] = { self, arg, pid, NULL };
 
 	snprintf(pid, sizeof pid, "%d", getpid());
 	fflush(stdout);
@@ -63,7 +63,7 @@ company(void)
 static void *
 fails(void *arg)
 {
-	char *argv[] = {self, NULL};
+	char *argv[] = { self, NULL };
 
 	SHOWE(execv("/nonexistent", argv));
 	SHOWE(execv("/", argv));
@@ -103,7 +103,7 @@ static int
 fromthread(void)
 {
 	company();
-	finish(spawn(execs, (void *)(uintptr_t)"thread"));
+	finish(spawn(execs, (void *)(uintptr_t) "thread"));
 	return 97;
 }
 
@@ -111,7 +111,7 @@ static int
 frommain(void)
 {
 	company();
-	execs((void *)(uintptr_t)"main");
+	execs((void *)(uintptr_t) "main");
 	return 97;
 }
 
@@ -119,7 +119,7 @@ static int
 chain(void)
 {
 	company();
-	finish(spawn(execs, (void *)(uintptr_t)"chain3"));
+	finish(spawn(execs, (void *)(uintptr_t) "chain3"));
 	return 97;
 }
 
@@ -143,6 +143,6 @@ main(int argc, char **argv)
 	company();
 	inchild("from a child of one with threads", fromthread);
 	/* In the end this process itself. */
-	finish(spawn(execs, (void *)(uintptr_t)"last"));
+	finish(spawn(execs, (void *)(uintptr_t) "last"));
 	return 97;
 }

@@ -71,8 +71,8 @@ inyield(void *arg)
 static void
 company(int busy)
 {
-	static void *(*const fn[])(void *) = {incond, insem, inread, insleep,
-	    inyield};
+	static void *(*const fn[])(
+	    void *) = { incond, insem, inread, insleep, inyield };
 	int kinds = busy ? 5 : 4;
 
 	sem_init(&never, 0, 0);
@@ -260,7 +260,7 @@ threadsfromatexit(void)
 int
 main(void)
 {
-	struct rlimit none = {0, 0};
+	struct rlimit none = { 0, 0 };
 
 	setrlimit(RLIMIT_CORE, &none);
 	for (int round = 0; round < 2; round++) {

@@ -131,8 +131,10 @@ threadreturns(void *arg)
 int
 main(void)
 {
-	struct forked a = {"from main", child}, b = {"from a thread", child},
-	    c = {"a child of a child", grandchild}, d = {"leaves", leaves};
+	struct forked a = { "from main", child },
+		      b = { "from a thread", child },
+		      c = { "a child of a child", grandchild },
+		      d = { "leaves", leaves };
 
 	sem_init(&sem, 0, 0);
 	pthread_key_create(&key, NULL);

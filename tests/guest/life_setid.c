@@ -19,8 +19,8 @@ static int
 seen(void)
 {
 	return (uid_t)syscall(SYS_geteuid) == want &&
-	    (gid_t)syscall(SYS_getegid) == wantgroup &&
-	    geteuid() == want && getegid() == wantgroup;
+	    (gid_t)syscall(SYS_getegid) == wantgroup && geteuid() == want &&
+	    getegid() == wantgroup;
 }
 
 static void *

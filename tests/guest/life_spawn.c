@@ -18,7 +18,7 @@ vforks(void *arg)
 	for (volatile int i = 0; i < 5; i++) {
 		int status = 0, want = ((int)(long)arg * 5 + i) % 100 + 1;
 		char number[16];
-		char *argv[] = {self, number, silent, NULL};
+		char *argv[] = { self, number, silent, NULL };
 		snprintf(number, sizeof number, "%d", want);
 		volatile int touched = 0;
 		pid_t pid = vfork();
@@ -46,7 +46,7 @@ spawns(void *arg)
 		int status = 0, want = ((int)(long)arg * 5 + i) % 100 + 1;
 		int p[2];
 		char number[16], line[64] = "";
-		char *argv[] = {self, number, NULL};
+		char *argv[] = { self, number, NULL };
 		posix_spawn_file_actions_t fa;
 		posix_spawnattr_t sa;
 		sigset_t set;
@@ -60,8 +60,8 @@ spawns(void *arg)
 		sigemptyset(&set);
 		posix_spawnattr_setsigmask(&sa, &set);
 		posix_spawnattr_setflags(&sa, POSIX_SPAWN_SETSIGMASK);
-		CHECK((i % 2 != 0 ? posix_spawn : posix_spawnp)(&pid, self,
-		    &fa, &sa, argv, environ) == 0);
+		CHECK((i % 2 != 0 ? posix_spawn : posix_spawnp)(&pid, self, &fa,
+			  &sa, argv, environ) == 0);
 		close(p[1]);
 		CHECK(read(p[0], line, sizeof line - 1) > 0);
 		CHECK(atoi(line) == want);
@@ -71,7 +71,7 @@ spawns(void *arg)
 		posix_spawn_file_actions_destroy(&fa);
 		posix_spawnattr_destroy(&sa);
 		CHECK(posix_spawn(&pid, "/nonexistent", NULL, NULL, argv,
-		    environ) == ENOENT);
+			  environ) == ENOENT);
 		__atomic_add_fetch(&ok, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;

@@ -8,7 +8,7 @@ static long children;
 static void *
 allocates(void *arg)
 {
-	void *p[16] = {NULL};
+	void *p[16] = { NULL };
 	unsigned x = (unsigned)(long)arg;
 
 	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {

@@ -2,7 +2,7 @@
 #include "guest.h"
 
 static pthread_mutex_t *m;
-static struct timespec past = {1, 0};
+static struct timespec past = { 1, 0 };
 
 static void *
 other(void *arg)
@@ -113,9 +113,9 @@ initialised(const char *what, int kind, int robust, int protocol, int shared)
 }
 
 static pthread_mutex_t plain = PTHREAD_MUTEX_INITIALIZER,
-    recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
-    checking = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP,
-    adaptive = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
+		       recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
+		       checking = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP,
+		       adaptive = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP;
 
 static void
 attributes(void)
@@ -153,10 +153,10 @@ main(void)
 		const char *name;
 		int kind;
 	} kinds[] = {
-	    {"normal", PTHREAD_MUTEX_NORMAL},
-	    {"recursive", PTHREAD_MUTEX_RECURSIVE},
-	    {"errorcheck", PTHREAD_MUTEX_ERRORCHECK},
-	    {"adaptive", PTHREAD_MUTEX_ADAPTIVE_NP},
+		{ "normal", PTHREAD_MUTEX_NORMAL },
+		{ "recursive", PTHREAD_MUTEX_RECURSIVE },
+		{ "errorcheck", PTHREAD_MUTEX_ERRORCHECK },
+		{ "adaptive", PTHREAD_MUTEX_ADAPTIVE_NP },
 	};
 	char name[64];
 

@@ -16,7 +16,7 @@ showceiling(void)
 static void *
 tries(void *arg)
 {
-	struct timespec past = {1, 0}, ts = after(CLOCK_REALTIME, 5);
+	struct timespec past = { 1, 0 }, ts = after(CLOCK_REALTIME, 5);
 	struct timespec mono = after(CLOCK_MONOTONIC, 5);
 
 	SHOW(pthread_mutex_trylock(&pi));
@@ -38,7 +38,7 @@ ordinary(void *arg)
 static void *
 ceilings(void *arg)
 {
-	struct sched_param sp = {1};
+	struct sched_param sp = { 1 };
 	int old = -1, policy;
 
 	SHOW(pthread_setschedparam(pthread_self(), SCHED_FIFO, &sp));

@@ -87,9 +87,9 @@ fromathread(void *arg)
 int
 main(void)
 {
-	static const int kinds[KINDS] = {PTHREAD_MUTEX_NORMAL,
-	    PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_ERRORCHECK,
-	    PTHREAD_MUTEX_ADAPTIVE_NP};
+	static const int kinds[KINDS] = { PTHREAD_MUTEX_NORMAL,
+		PTHREAD_MUTEX_RECURSIVE, PTHREAD_MUTEX_ERRORCHECK,
+		PTHREAD_MUTEX_ADAPTIVE_NP };
 	pthread_mutexattr_t a;
 	pid_t pid[2];
 

@@ -19,9 +19,10 @@ nests(void *arg)
 	for (int i = 0; i < 300; i++) {
 		int depth = 1 + (int)((i + (long)arg) % 7);
 		for (int k = 0; k < depth; k++)
-			CHECK((k % 2 != 0 ? pthread_mutex_lock(&lock) :
-			    k == 0 ? pthread_mutex_lock(&lock) :
-			    pthread_mutex_trylock(&lock)) == 0);
+			CHECK((k % 2 != 0 ? pthread_mutex_lock(&lock)
+				      : k == 0
+				      ? pthread_mutex_lock(&lock)
+				      : pthread_mutex_trylock(&lock)) == 0);
 		total++;
 		if (i % 8 == 0)
 			sched_yield();

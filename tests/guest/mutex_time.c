@@ -2,8 +2,9 @@
 #include "guest.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER,
-    recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
-    checking = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP, freeone;
+		       recursive = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
+		       checking = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP,
+		       freeone;
 static sem_t gate, running;
 
 static void *
@@ -23,9 +24,9 @@ holds(void *arg)
 static void
 specs(const char *what, pthread_mutex_t *m)
 {
-	static const struct timespec bad[] = {{0, -1}, {0, NSEC},
-	    {INT32_MAX, NSEC}, {INT32_MAX, -5}, {-1, 0}, {-1, 999999999},
-	    {0, 0}, {1, 999999999}};
+	static const struct timespec bad[] = { { 0, -1 }, { 0, NSEC },
+		{ INT32_MAX, NSEC }, { INT32_MAX, -5 }, { -1, 0 },
+		{ -1, 999999999 }, { 0, 0 }, { 1, 999999999 } };
 
 	printf("-- %s\n", what);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -59,12 +60,12 @@ patient(void *arg)
 		start = now(CLOCK_MONOTONIC);
 		ts = tsof(start + ms * MSEC);
 		CHECK(pthread_mutex_clocklock(&checking, CLOCK_MONOTONIC,
-		    &ts) == ETIMEDOUT);
+			  &ts) == ETIMEDOUT);
 		CHECK(ontime(CLOCK_MONOTONIC, start, ms));
 		start = now(CLOCK_REALTIME);
 		ts = tsof(start + ms * MSEC);
 		CHECK(pthread_mutex_clocklock(&recursive, CLOCK_REALTIME,
-		    &ts) == ETIMEDOUT);
+			  &ts) == ETIMEDOUT);
 		CHECK(ontime(CLOCK_REALTIME, start, ms));
 	}
 	return NULL;
@@ -74,11 +75,12 @@ patient(void *arg)
 static void *
 gets(void *arg)
 {
-	struct timespec ts = after(CLOCK_REALTIME, 20000), farthest = {INT64_MAX, 0};
+	struct timespec ts = after(CLOCK_REALTIME, 20000),
+			farthest = { INT64_MAX, 0 };
 
 	CHECK(pthread_mutex_timedlock(&lock, &ts) == 0);
-	CHECK(pthread_mutex_clocklock(&recursive, CLOCK_MONOTONIC,
-	    &farthest) == 0);
+	CHECK(pthread_mutex_clocklock(&recursive, CLOCK_MONOTONIC, &farthest) ==
+	    0);
 	++*(int *)arg;
 	pthread_mutex_unlock(&recursive);
 	pthread_mutex_unlock(&lock);

@@ -25,7 +25,7 @@ mixes(void *arg)
 			switch (x >> 16 & 3) {
 			case 0:
 				CHECK(pthread_rwlock_timedwrlock(&s->lock,
-				    &ts) == 0);
+					  &ts) == 0);
 				break;
 			case 1:
 				while (pthread_rwlock_trywrlock(&s->lock) != 0)
@@ -43,7 +43,7 @@ mixes(void *arg)
 			switch (x >> 16 & 3) {
 			case 0:
 				CHECK(pthread_rwlock_clockrdlock(&s->lock,
-				    CLOCK_MONOTONIC, &mono) == 0);
+					  CLOCK_MONOTONIC, &mono) == 0);
 				break;
 			case 1:
 				while (pthread_rwlock_tryrdlock(&s->lock) != 0)
@@ -79,8 +79,8 @@ crew(int n)
 int
 main(void)
 {
-	static const int kinds[] = {PTHREAD_RWLOCK_PREFER_READER_NP,
-	    PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP};
+	static const int kinds[] = { PTHREAD_RWLOCK_PREFER_READER_NP,
+		PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP };
 
 	s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -92,8 +92,9 @@ main(void)
 
 			pthread_rwlockattr_init(&a);
 			pthread_rwlockattr_setkind_np(&a, kinds[k]);
-			pthread_rwlockattr_setpshared(&a, shared ?
-			    PTHREAD_PROCESS_SHARED : PTHREAD_PROCESS_PRIVATE);
+			pthread_rwlockattr_setpshared(&a,
+			    shared ? PTHREAD_PROCESS_SHARED
+				   : PTHREAD_PROCESS_PRIVATE);
 			CHECK(pthread_rwlock_init(&s->lock, &a) == 0);
 			pthread_rwlockattr_destroy(&a);
 			s->a = s->b = s->reads = 0;

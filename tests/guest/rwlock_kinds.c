@@ -2,7 +2,7 @@
 #include "guest.h"
 
 static pthread_rwlock_t *l;
-static struct timespec past = {1, 0};
+static struct timespec past = { 1, 0 };
 
 static void *
 otherwhileread(void *arg)
@@ -44,8 +44,8 @@ otherwhilewritten(void *arg)
 static void
 specs(const char *what)
 {
-	static const struct timespec bad[] = {{0, -1}, {0, NSEC}, {-1, 0},
-	    {0, 0}};
+	static const struct timespec bad[] = { { 0, -1 }, { 0, NSEC },
+		{ -1, 0 }, { 0, 0 } };
 	int e[4];
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -62,8 +62,8 @@ specs(const char *what)
 		if (e[3] == 0)
 			pthread_rwlock_unlock(l);
 		printf("%s, %ld.%ld: %s %s %s %s\n", what, (long)bad[i].tv_sec,
-		    bad[i].tv_nsec, errname(e[0]), errname(e[1]),
-		    errname(e[2]), errname(e[3]));
+		    bad[i].tv_nsec, errname(e[0]), errname(e[1]), errname(e[2]),
+		    errname(e[3]));
 	}
 	SHOW(pthread_rwlock_clockrdlock(l, CLOCK_BOOTTIME, &past));
 	SHOW(pthread_rwlock_clockwrlock(l, CLOCK_PROCESS_CPUTIME_ID, &past));
@@ -169,8 +169,8 @@ preference(const char *what, int kind)
 	CHECK(pthread_rwlock_rdlock(l) == 0);
 	w = spawn(writes, NULL);
 	if (kind == PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP) {
-		CHECK(EVENTUALLY((long)finish(spawn(triesread, NULL)) ==
-		    EBUSY));
+		CHECK(
+		    EVENTUALLY((long)finish(spawn(triesread, NULL)) == EBUSY));
 		printf("readers are kept out\n");
 	} else {
 		for (int i = 0; i < 20; i++)
@@ -190,7 +190,8 @@ preference(const char *what, int kind)
 int
 main(void)
 {
-	static pthread_rwlock_t plain = PTHREAD_RWLOCK_INITIALIZER,
+	static pthread_rwlock_t
+	    plain = PTHREAD_RWLOCK_INITIALIZER,
 	    writers = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
 	pthread_rwlockattr_t a;
 	pthread_rwlock_t zero;

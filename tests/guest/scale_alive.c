@@ -10,7 +10,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t all = PTHREAD_COND_INITIALIZER,
-    go = PTHREAD_COND_INITIALIZER;
+		      go = PTHREAD_COND_INITIALIZER;
 static int here, round_, left;
 
 static void *
@@ -37,8 +37,8 @@ main(void)
 		here = left = 0;
 		/* Every other round with stacks of the default 8 MiB. */
 		for (long i = 0; i < N; i++)
-			t[i] = (r % 2 != 0 ? spawn : spawnsmall)(body,
-			    (void *)i);
+			t[i] =
+			    (r % 2 != 0 ? spawn : spawnsmall)(body, (void *)i);
 		pthread_mutex_lock(&lock);
 		while (here < N)
 			pthread_cond_wait(&all, &lock);

@@ -10,7 +10,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t all = PTHREAD_COND_INITIALIZER,
-    go = PTHREAD_COND_INITIALIZER;
+		      go = PTHREAD_COND_INITIALIZER;
 static sem_t sem;
 static int here, open_, left;
 static pthread_t t[N];

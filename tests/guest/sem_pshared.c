@@ -25,8 +25,8 @@ takes(void *arg)
 	struct timespec ts = after(CLOCK_REALTIME, 20000);
 
 	for (int i = 0; i < 100; i++) {
-		CHECK(i % 2 != 0 ? sem_wait(&s->all) == 0 :
-		    sem_timedwait(&s->all, &ts) == 0);
+		CHECK(i % 2 != 0 ? sem_wait(&s->all) == 0
+				 : sem_timedwait(&s->all, &ts) == 0);
 		__atomic_add_fetch(&s->total, 1, __ATOMIC_RELAXED);
 	}
 	return arg;

@@ -18,7 +18,7 @@ value(sem_t *sem)
 static void
 limits(void)
 {
-	struct timespec past = {1, 0}, bad = {0, NSEC}, neg = {0, -1};
+	struct timespec past = { 1, 0 }, bad = { 0, NSEC }, neg = { 0, -1 };
 	sem_t big;
 
 	SHOWE(sem_init(&s, 0, 2));

@@ -82,7 +82,7 @@ waits(void *arg)
 	sigset_t set;
 	int sig = 0;
 	siginfo_t si;
-	struct timespec ts = {20, 0}, zero = {0, 0}, ms = {0, 10 * MSEC};
+	struct timespec ts = { 20, 0 }, zero = { 0, 0 }, ms = { 0, 10 * MSEC };
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);

@@ -84,7 +84,7 @@ handlers(int flags)
 static void
 arm(int usec)
 {
-	struct itimerval it = {{0, usec}, {0, usec}};
+	struct itimerval it = { { 0, usec }, { 0, usec } };
 
 	CHECK(setitimer(ITIMER_REAL, &it, NULL) == 0);
 }
@@ -93,7 +93,7 @@ arm(int usec)
 static void
 mainonly(void)
 {
-	struct timespec ts = {100, 0}, left = {0, 0};
+	struct timespec ts = { 100, 0 }, left = { 0, 0 };
 	sigset_t set;
 	int p[2];
 	char c;

@@ -76,7 +76,7 @@ runs(void *arg)
 static void
 toeach(void)
 {
-	static void *(*const fn[])(void *) = {incond, insem, inread, runs};
+	static void *(*const fn[])(void *) = { incond, insem, inread, runs };
 	pthread_t t[N];
 	long total = 0;
 
@@ -113,7 +113,7 @@ toeach(void)
 static void *
 toself(void *arg)
 {
-	union sigval v = {.sival_int = 77};
+	union sigval v = { .sival_int = 77 };
 
 	mine = 1;
 	CHECK(pthread_kill(pthread_self(), SIGUSR1) == 0);
@@ -194,7 +194,7 @@ static void *
 onown(void *arg)
 {
 	long me = (long)arg;
-	stack_t ss = {.ss_sp = altstack[me], .ss_size = 64 << 10}, old;
+	stack_t ss = { .ss_sp = altstack[me], .ss_size = 64 << 10 }, old;
 
 	CHECK(sigaltstack(NULL, &old) == 0 && old.ss_flags == SS_DISABLE);
 	CHECK(sigaltstack(&ss, NULL) == 0);

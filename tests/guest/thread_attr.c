@@ -80,9 +80,9 @@ defaults(void)
 static void
 sizes(void)
 {
-	static const size_t stacks[] = {64 << 10, 256 << 10, 1 << 20,
-	    (1 << 20) + 4096, 64 << 20};
-	static const size_t guards[] = {0, 4096, 64 << 10};
+	static const size_t stacks[] = { 64 << 10, 256 << 10, 1 << 20,
+		(1 << 20) + 4096, 64 << 20 };
+	static const size_t guards[] = { 0, 4096, 64 << 10 };
 
 	for (size_t s = 0; s < sizeof stacks / sizeof *stacks; s++)
 		for (size_t g = 0; g < sizeof guards / sizeof *guards; g++) {

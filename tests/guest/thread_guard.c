@@ -77,7 +77,7 @@ recurse(void)
 int
 main(void)
 {
-	struct rlimit none = {0, 0};
+	struct rlimit none = { 0, 0 };
 
 	setrlimit(RLIMIT_CORE, &none);
 	for (int round = 0; round < 2; round++) {

@@ -54,7 +54,7 @@ static void
 tryandtimed(void)
 {
 	pthread_t t = spawn(held, &gate);
-	struct timespec ts, past = {1, 0};
+	struct timespec ts, past = { 1, 0 };
 	int64_t start;
 	void *v = NULL;
 

@@ -21,7 +21,7 @@ waits(void *arg)
 static int
 limited(void)
 {
-	struct rlimit rl = {(rlim_t)2 << 30, (rlim_t)2 << 30};
+	struct rlimit rl = { (rlim_t)2 << 30, (rlim_t)2 << 30 };
 	static pthread_t t[20000];
 	pthread_attr_t a;
 	int n, err = 0;

@@ -4,9 +4,9 @@
 #define RACERS 64
 #define CONTROLS 60
 
-static pthread_once_t control[CONTROLS], outer = PTHREAD_ONCE_INIT,
-    middle = PTHREAD_ONCE_INIT, inner = PTHREAD_ONCE_INIT,
-    slow = PTHREAD_ONCE_INIT;
+static pthread_once_t control[CONTROLS],
+    outer = PTHREAD_ONCE_INIT, middle = PTHREAD_ONCE_INIT,
+    inner = PTHREAD_ONCE_INIT, slow = PTHREAD_ONCE_INIT;
 static int runs[CONTROLS], finished[CONTROLS];
 static int current;
 static pthread_barrier_t lined;

@@ -8,15 +8,18 @@ static cpu_set_t whole;
 static const char *
 policyname(int p)
 {
-	return p == SCHED_OTHER ? "OTHER" : p == SCHED_FIFO ? "FIFO" :
-	    p == SCHED_RR ? "RR" : p == SCHED_BATCH ? "BATCH" :
-	    p == SCHED_IDLE ? "IDLE" : "?";
+	return p == SCHED_OTHER ? "OTHER"
+	    : p == SCHED_FIFO	? "FIFO"
+	    : p == SCHED_RR	? "RR"
+	    : p == SCHED_BATCH	? "BATCH"
+	    : p == SCHED_IDLE	? "IDLE"
+				: "?";
 }
 
 static void
 showsched(const char *what, pthread_t t)
 {
-	struct sched_param sp = {-1};
+	struct sched_param sp = { -1 };
 	int policy = -1;
 	int err = pthread_getschedparam(t, &policy, &sp);
 
@@ -35,7 +38,7 @@ held(void *arg)
 static void *
 parameters(void *arg)
 {
-	struct sched_param sp = {0};
+	struct sched_param sp = { 0 };
 
 	showsched("new thread", pthread_self());
 	SHOW(pthread_setschedparam(pthread_self(), SCHED_OTHER, &sp));
@@ -70,7 +73,7 @@ saysown(void *arg)
 static void
 explicitly(void)
 {
-	struct sched_param sp = {4};
+	struct sched_param sp = { 4 };
 	pthread_attr_t a;
 	pthread_t t;
 
@@ -189,10 +192,10 @@ work(const char *what, int scope)
 	pthread_attr_init(&a);
 	for (int i = 0; i < 16; i++) {
 		if (scope && i % 2 != 0)
-			CHECK(pthread_attr_setscope(&a,
-			    PTHREAD_SCOPE_SYSTEM) == 0);
+			CHECK(pthread_attr_setscope(&a, PTHREAD_SCOPE_SYSTEM) ==
+			    0);
 		MUST(pthread_create(&t[i], i % 2 != 0 ? &a : NULL, adds,
-		    NULL) == 0);
+			 NULL) == 0);
 	}
 	for (int i = 0; i < 16; i++)
 		finish(t[i]);
