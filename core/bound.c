@@ -92,15 +92,13 @@ releaseforeign(void *arg)
 }
 
 struct g *
-needg(void)
+adoptg(void)
 {
-	struct g *gp = getg();
+	struct g *gp = allocadopted();
 
-	if (likely(gp != NULL))
-		return gp;
-	gp = allocadopted();
+
 	if (gp == NULL)
-		throw("needg: out of memory");
+		throw("adoptg: out of memory");
 	become(gp);
 	gp->foreign = true;
 	gp->goid = newgoid(NULL);
@@ -167,7 +165,7 @@ startbound(struct g *gp, uintptr_t *thread)
 		pthread_attr_destroy(&attr);
 	if (err != 0) {
 		xadd_rlx(&sched.nbound, -1);
-		xadd_rlx(&sched.ngsys, -1);
+		xadd_rlx(&sched.nended, 1);
 		putadopted(gp);
 		return err;
 	}

@@ -69,7 +69,15 @@ ong(void)
  * The calling thread's G.  A foreign thread is adopted: it gets a bound G that
  * is released when the thread ends.  Never NULL.
  */
-struct g *needg(void);
+struct g *adoptg(void);
+
+static inline struct g *
+needg(void)
+{
+	struct g *gp = getg();
+
+	return __builtin_expect(gp != NULL, 1) ? gp : adoptg();
+}
 
 /* --- blocking in the kernel --------------------------------------------- */
 
@@ -277,6 +285,12 @@ struct gthread *gthreadof(struct g *gp);
  * libc.
  */
 void goexit1(bool free);
+
+/*
+ * The calling thread ends, and is counted out.  True when the main thread has
+ * ended before and no other is left: POSIX wants exit(0) then.
+ */
+bool glast(void);
 
 /* Gives back a G that has ended, or is just about to. */
 void gfree(struct g *gp);

@@ -56,7 +56,7 @@ adoptmain(void)
 	unlock(&sched.lock);
 	mp->locks = 0;
 	osrseqoff(tlsrseq(gp->tcb));
-	newgcount();
+	xadd_rlx(&sched.ncreated, 1);
 	tls_g = gp;
 	return NULL;
 }
@@ -89,7 +89,7 @@ start(void)
 	if (envmode == MODE_BOUND) {
 		procresize(1);
 		needg();
-		newgcount();
+		xadd_rlx(&sched.ncreated, 1);
 		statsinit();
 		return MODE_BOUND;
 	}
@@ -208,8 +208,9 @@ forkchild(void)
 	sched.gcwaiting = sched.sysmonwait = 0;
 	sched.nmspinning = 0;
 	sched.timersleep = 0;
-	sched.ngsys = sched.gspeak = sched.nbound = 0;
-	sched.nhandoffs = sched.nlate = sched.ncreated = 0;
+	sched.ncreated = sched.nended = sched.gspeak = 0;
+	sched.mainended = sched.nbound = 0;
+	sched.nhandoffs = sched.nlate = 0;
 	initlock.key = 0;
 	parkforkchild();
 	statsforkchild();

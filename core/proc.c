@@ -54,36 +54,6 @@ struct mutex allglock;
 
 static _Noreturn void schedule(void);
 
-/* --- entering and leaving the runtime ------------------------------------------ */
-
-/*
- * Enters the runtime: from here to releasem() the M keeps its P.  Returns the
- * calling thread's M, which has a P unless the G is direct.
- */
-struct m *
-acquirem(void)
-{
-	struct g *gp = getg();
-	struct m *mp = gp->m;
-
-	mp->locks++;
-	/* Pairs with asyncfence() in retakep(): one sees the other's store. */
-	if (unlikely(needfence))
-		fence_full();
-	else
-		barrier();
-	if (unlikely(load_acq(&mp->nop) != HASP))
-		return exitsyscallslow(gp, mp);
-	return mp;
-}
-
-void
-releasem(struct m *mp)
-{
-	barrier();
-	mp->locks--;
-}
-
 /* --- idle lists: sched.lock held ---------------------------------------------------- */
 
 void
@@ -1075,15 +1045,53 @@ stackclassfor(struct p *pp, const struct newprocargs *a)
 	return pp->lastclass;
 }
 
-/* Counts a G that comes to life. */
-void
-newgcount(void)
+/*
+ * Live Gs, of every kind.  Exact when nobody makes or ends one meanwhile.
+ */
+uint64_t
+gslive(void)
 {
-	uint32_t n = xadd_rlx(&sched.ngsys, 1) + 1;
+	/* Ended ones first: those that come and go in between count as live. */
+	uint64_t ended = load_rlx(&sched.nended), made;
+	int i;
 
-	xadd_rlx(&sched.ncreated, 1);
-	if (n > load_rlx(&sched.gspeak))
-		store_rlx(&sched.gspeak, n);
+	for (i = 0; i < MAXPROCS && allp[i] != NULL; i++)
+		ended += load_acq(&allp[i]->nended);
+	made = load_rlx(&sched.ncreated);
+	for (i = 0; i < MAXPROCS && allp[i] != NULL; i++)
+		made += load_rlx(&allp[i]->ncreated);
+	made -= ended;
+	if (made > load_rlx(&sched.gspeak))
+		store_rlx(&sched.gspeak, made);
+	return made;
+}
+
+bool
+glast(void)
+{
+	struct g *gp = getg();
+	struct m *mp = acquirem();
+	struct p *pp = load_rlx(&mp->nop) == HASP ? mp->p : NULL;
+	bool last;
+
+	if (pp != NULL)
+		store_rel(&pp->nended, pp->nended + 1);
+	else
+		xadd_acqrel(&sched.nended, 1);
+	releasem(mp);
+	if (gp->adopted && !gp->bound)
+		store_rel(&sched.mainended, 1);
+	else if (likely(load_acq(&sched.mainended) == 0))
+		return false;
+	/*
+	 * A thread that ended without seeing mainended has counted itself
+	 * before: the fence makes that visible here.
+	 */
+	lock(&sched.lock);
+	asyncfence();
+	last = gslive() == 0;
+	unlock(&sched.lock);
+	return last;
 }
 
 int
@@ -1110,6 +1118,7 @@ newproc(const struct newprocargs *a, struct g **out)
 		return -EAGAIN;
 	/* Outside the runtime: libc's malloc may be the program's. */
 	if (gp == NULL) {
+		gslive();	/* a new one: the most that there have been */
 		gp = malg(guard, class);
 		if (gp == NULL)
 			return -EAGAIN;
@@ -1147,13 +1156,26 @@ int
 newprocready(struct g *gp, uintptr_t *thread)
 {
 	struct m *mp;
+	struct p *pp;
 
-	newgcount();
-	if (gp->adopted)
+	if (gp->adopted) {
+		xadd_rlx(&sched.ncreated, 1);
 		return startbound(gp, thread);
+	}
 	*thread = (uintptr_t)gp->tcb;
 	mp = acquirem();
-	goready(gp, true);
+	if (unlikely(load_rlx(&mp->nop) != HASP)) {
+		xadd_rlx(&sched.ncreated, 1);
+		goready(gp, true);
+		releasem(mp);
+		return 0;
+	}
+	pp = mp->p;
+	store_rlx(&pp->ncreated, pp->ncreated + 1);
+	casgstatus(gp, Gwaiting, Grunnable);
+	runqputnew(pp, gp);
+	if (load_rlx(&sched.npidle) != 0 && runqlen(pp) >= 2)
+		wakep();
 	releasem(mp);
 	return 0;
 }
@@ -1177,7 +1199,6 @@ goexit1(bool free)
 	struct g *gp = getg();
 	struct m *mp;
 
-	xadd_rlx(&sched.ngsys, -1);
 	if (giskthread(gp))
 		return;
 	if (gp->bound)

@@ -1,9 +1,18 @@
 /*
  * Run queues.  A P's ring has one producer, its owner, which stores the slots
  * and the tail; consumers, the owner and thieves alike, advance the head by
- * compare-and-swap after they have copied the slots.  runnext is a slot for the
- * G that was made ready last: it runs next and inherits the time slice, so that
- * a pair that wakes each other is one unit to the rest.
+ * compare-and-swap after they have copied the slots.
+ *
+ * Before the ring come two places of the owner's, without atomic operations.
+ * runnext holds the G that was made ready last: it runs next and inherits the
+ * time slice, so that a pair that wakes each other is one unit to the rest.  The
+ * stack of new Gs is for fork and join: while every P is busy the newest runs
+ * first, on a stack that has just been given back, and the oldest, which in such
+ * programs carry the most work, fall into the ring for thieves.  Breadth first
+ * would need a stack for every node of a level.
+ *
+ * A thief of the last resort takes from these two with the claim that sysmon
+ * takes Ps with (syscall.c): the owner is in user code then, not here.
  */
 #include "core/runtime.h"
 
@@ -14,16 +23,17 @@ bool
 runqempty(struct p *pp)
 {
 	/*
-	 * runqput moves runnext to the ring and runqget the other way round:
-	 * only if the tail did not move in between has nothing been missed.
+	 * runqput moves Gs from the owner's places to the ring: only if the
+	 * tail did not move in between has nothing been missed.
 	 */
 	for (;;) {
 		uint32_t head = load_acq(&pp->runqhead);
 		uint32_t tail = load_acq(&pp->runqtail);
-		struct g *next = load_acq(&pp->runnext);
+		bool own = load_acq(&pp->runnext) != NULL ||
+		    load_acq(&pp->nnew) != 0;
 
 		if (tail == load_acq(&pp->runqtail))
-			return head == tail && next == NULL;
+			return head == tail && !own;
 	}
 }
 
@@ -31,7 +41,7 @@ uint32_t
 runqlen(struct p *pp)
 {
 	return load_rlx(&pp->runqtail) - load_rlx(&pp->runqhead) +
-	    (load_rlx(&pp->runnext) != NULL);
+	    load_rlx(&pp->nnew) + (load_rlx(&pp->runnext) != NULL);
 }
 
 /*
@@ -70,9 +80,7 @@ runqput(struct p *pp, struct g *gp, bool next)
 	if (next) {
 		struct g *old = load_rlx(&pp->runnext);
 
-		/* Release: gp's registers are saved before a thief sees it. */
-		while (!cas_acqrel(&pp->runnext, old, gp))
-			old = load_rlx(&pp->runnext);
+		store_rlx(&pp->runnext, gp);
 		if (old == NULL)
 			return;
 		gp = old;	/* kicked out to the tail */
@@ -95,6 +103,50 @@ runqput(struct p *pp, struct g *gp, bool next)
 	}
 }
 
+/* Puts a new G where it runs soon; the oldest such gives way.  Owner only. */
+void
+runqputnew(struct p *pp, struct g *gp)
+{
+	uint32_t n = pp->nnew;
+
+	/* Somebody looks for work, or the order is to be shaken up. */
+	if (load_rlx(&sched.npidle) != 0 || load_rlx(&sched.nmspinning) != 0 ||
+	    unlikely(debug.randomize != 0)) {
+		runqput(pp, gp, true);
+		return;
+	}
+	if (n == NEWSIZE) {
+		runqput(pp, pp->newgs[pp->newbase % NEWSIZE], false);
+		pp->newbase++;
+		n--;
+	}
+	pp->newgs[(pp->newbase + n) % NEWSIZE] = gp;
+	store_rlx(&pp->nnew, n + 1);
+}
+
+static struct g *
+popnew(struct p *pp)
+{
+	uint32_t n = pp->nnew - 1;
+
+	store_rlx(&pp->nnew, n);
+	return pp->newgs[(pp->newbase + n) % NEWSIZE];
+}
+
+/* The time slice is over: what jumps the queue goes to its tail. */
+static void
+runqflush(struct p *pp)
+{
+	struct g *gp = pp->runnext;
+
+	store_rlx(&pp->preempt, 0);
+	store_rlx(&pp->runnext, NULL);
+	if (gp != NULL)
+		runqput(pp, gp, false);
+	while (pp->nnew > 0)
+		runqput(pp, popnew(pp), false);
+}
+
 /*
  * The next G of the P's own queue, or NULL.  *inherit: it goes on with the
  * current time slice.  Owner only.
@@ -102,32 +154,60 @@ runqput(struct p *pp, struct g *gp, bool next)
 struct g *
 runqget(struct p *pp, bool *inherit)
 {
-	struct g *gp = load_rlx(&pp->runnext);
+	struct g *gp;
 	uint32_t h, t;
 
+	if (unlikely(load_rlx(&pp->preempt)))
+		runqflush(pp);
+	gp = pp->runnext;
 	if (gp != NULL) {
-		if (unlikely(load_rlx(&pp->preempt))) {
-			/* The pair had its slice: to the tail with it. */
-			store_rlx(&pp->preempt, 0);
-			if (cas_acqrel(&pp->runnext, gp, NULL))
-				runqput(pp, gp, false);
-		} else if (cas_acqrel(&pp->runnext, gp, NULL)) {
-			*inherit = true;
-			return gp;
-		}
-		/* Only a thief can have taken it, and it took just that one. */
+		store_rlx(&pp->runnext, NULL);
+		*inherit = true;
+		return gp;
 	}
 	*inherit = false;
+	/* Every now and then the ring's turn first: it holds older ones. */
+	if (pp->nnew > 0 && ++pp->newturn % NEWSIZE != 0)
+		return popnew(pp);
 	for (;;) {
 		h = load_acq(&pp->runqhead);
 		t = pp->runqtail;
 		if (t == h)
-			return NULL;
+			return pp->nnew > 0 ? popnew(pp) : NULL;
 		gp = load_rlx(&pp->runq[h % RUNQSIZE]);
 		/* Release: the slot is read before it is given up. */
 		if (cas_acqrel(&pp->runqhead, h, h + 1))
 			return gp;
 	}
+}
+
+/*
+ * Takes the older half of pp's new Gs, or its runnext.  Any thread in the
+ * runtime but the owner's.  Returns how many.
+ */
+static uint32_t
+grabown(struct p *pp, struct g **batch, uint32_t batchhead)
+{
+	struct m *mp = load_acq(&pp->m);
+	uint32_t n = 0, i;
+
+	if (mp == NULL || (load_rlx(&pp->runnext) == NULL &&
+		load_rlx(&pp->nnew) == 0) || !claimm(mp, pp))
+		return 0;
+	if (pp->nnew > 0) {
+		n = pp->nnew - pp->nnew / 2;
+		for (i = 0; i < n; i++)
+			batch[(batchhead + i) % RUNQSIZE] =
+			    pp->newgs[(pp->newbase + i) % NEWSIZE];
+		pp->newbase += n;
+		store_rlx(&pp->nnew, pp->nnew - n);
+	} else if (pp->runnext != NULL) {
+		batch[batchhead % RUNQSIZE] = pp->runnext;
+		store_rlx(&pp->runnext, NULL);
+		n = 1;
+	}
+	unclaimm(mp);
+	return n;
 }
 
 /*
@@ -145,21 +225,7 @@ runqgrab(struct p *pp, struct g **batch, uint32_t batchhead, bool takenext)
 
 		n -= n / 2;
 		if (n == 0) {
-			struct g *next = load_acq(&pp->runnext);
-
-			if (!takenext || next == NULL)
-				return 0;
-			/*
-			 * The P is about to run it: a G that has just made
-			 * another ready will most likely block.  Give it 3 us
-			 * so that a pair is not torn apart for nothing.
-			 */
-			if (load_rlx(&pp->status) == Prunning)
-				usleeprt(3000);
-			if (!cas_acqrel(&pp->runnext, next, NULL))
-				continue;
-			batch[batchhead % RUNQSIZE] = next;
-			return 1;
+			return takenext ? grabown(pp, batch, batchhead) : 0;
 		}
 		if (n > RUNQSIZE / 2)
 			continue;	/* head and tail of different moments */

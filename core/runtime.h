@@ -94,6 +94,7 @@ void tlssettid(void *tcb, int32_t tid);
 bool runqempty(struct p *pp);
 uint32_t runqlen(struct p *pp);
 void runqput(struct p *pp, struct g *gp, bool next);
+void runqputnew(struct p *pp, struct g *gp);
 struct g *runqget(struct p *pp, bool *inherit);
 struct g *runqsteal(struct p *pp, struct p *from, bool takenext);
 void globrunqput(struct g *gp);
@@ -111,8 +112,6 @@ struct g *timerwoke(struct timer *t);
 void parkforkchild(void);
 
 /* proc.c */
-struct m *acquirem(void);
-void releasem(struct m *mp);
 void goready(struct g *gp, bool next);
 void wakep(void);
 void startm(struct p *pp, bool spinning);
@@ -123,7 +122,7 @@ void acquirep(struct m *mp, struct p *pp);
 struct p *releasep(struct m *mp);
 void gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why);
 void startnewms(void);
-void newgcount(void);
+uint64_t gslive(void);
 void mcommoninit(struct m *mp, struct g *g0);
 struct g *malg(size_t guardsize, int class);
 void allgadd(struct g *gp);
@@ -144,8 +143,38 @@ void procresize(int n);
 void procforkchild(void);
 
 /* syscall.c */
+bool claimm(struct m *mp, struct p *pp);
+void unclaimm(struct m *mp);
 bool retakep(struct p *pp, struct m *mp);
 void syscallforkchild(void);
+
+/*
+ * Enters the runtime: from here to releasem() the M keeps its P.  Returns the
+ * calling thread's M, which has a P unless the G is direct.
+ */
+static inline struct m *
+acquirem(void)
+{
+	struct g *gp = getg();
+	struct m *mp = gp->m;
+
+	mp->locks++;
+	/* Pairs with asyncfence() in claimm(): one sees the other's store. */
+	if (unlikely(needfence))
+		fence_full();
+	else
+		barrier();
+	if (unlikely(load_acq(&mp->nop) != HASP))
+		return exitsyscallslow(gp, mp);
+	return mp;
+}
+
+static inline void
+releasem(struct m *mp)
+{
+	barrier();
+	mp->locks--;
+}
 
 static inline uint32_t
 fastrand(struct m *mp)

@@ -175,6 +175,7 @@ struct m {
 /* --- P --------------------------------------------------------------------- */
 
 #define RUNQSIZE 256u		/* a power of two */
+#define NEWSIZE 16u		/* new Gs of a P that run newest first */
 #define GOIDBATCH 16
 #define GFREELOCAL 64		/* dead Gs kept by a P before half go to sched */
 
@@ -204,8 +205,13 @@ struct p {
 	/* Owner stores the tail and the slots; anyone advances the head. */
 	uint32_t runqhead __attribute__((aligned(CACHELINE)));
 	uint32_t runqtail;
-	struct g *runnext;	/* atomic; owner or a thief of the last resort */
 	struct g *runq[RUNQSIZE];
+
+	/* Owner M only, or who has claimed it (claimm); others look at them. */
+	struct g *runnext __attribute__((aligned(CACHELINE)));
+	uint32_t nnew;		/* new Gs, from newgs[newbase], newest last */
+	uint32_t newbase, newturn;
+	struct g *newgs[NEWSIZE];
 
 	/* timerlock. */
 	struct mutex timerlock __attribute__((aligned(CACHELINE)));
@@ -220,7 +226,7 @@ struct p {
 	int64_t syscallwhen;
 
 	/* Statistics; owner M only. */
-	uint64_t nparks, nsteals;
+	uint64_t nparks, nsteals, ncreated, nended;
 };
 
 /* --- sched ------------------------------------------------------------------ */
@@ -255,9 +261,10 @@ struct sched {
 	uint64_t goidgen;
 	uint32_t timersleep;	/* an M sleeps for the next timer */
 	int64_t polluntil;	/* until when it sleeps */
-	uint32_t ngsys;		/* live Gs */
-	uint32_t gspeak;
-	uint64_t nhandoffs, nlate, ncreated;	/* statistics */
+	uint64_t ncreated, nended;	/* Gs, where no P counts them */
+	uint64_t gspeak;	/* live Gs at the most, as far as somebody looked */
+	uint32_t mainended;	/* the last thread to end ends the process */
+	uint64_t nhandoffs, nlate;	/* statistics */
 	uint32_t nbound;	/* Gs that have a kernel thread of their own */
 
 	struct note timernote;

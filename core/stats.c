@@ -66,24 +66,27 @@ statswrite(void)
 {
 	static struct mutex l;
 	char buf[1024];
-	uint64_t parks = 0, switches = 0, steals = 0, syscalls = 0;
+	uint64_t parks = 0, switches = 0, steals = 0, syscalls = 0, live;
+	uint64_t created = load_rlx(&sched.ncreated);
 	struct m *mp;
 	size_t n = 0;
 	int i;
 
 	if (page == NULL)
 		return;
-	for (i = 0; i < sched.gomaxprocs; i++) {
+	for (i = 0; i < MAXPROCS && allp[i] != NULL; i++) {
 		parks += load_rlx(&allp[i]->nparks);
 		switches += load_rlx(&allp[i]->switches);
 		steals += load_rlx(&allp[i]->nsteals);
+		created += load_rlx(&allp[i]->ncreated);
 	}
 	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
 		syscalls += load_rlx(&mp->syscalltick);
+	live = gslive();
 	lock(&l);
-	n = line(buf, n, "gs_created", load_rlx(&sched.ncreated));
+	n = line(buf, n, "gs_created", created);
 	n = line(buf, n, "gs_peak", load_rlx(&sched.gspeak));
-	n = line(buf, n, "gs", load_rlx(&sched.ngsys));
+	n = line(buf, n, "gs", live);
 	n = line(buf, n, "ms_peak", (uint64_t)sched.mcount);
 	n = line(buf, n, "procs", (uint64_t)sched.gomaxprocs);
 	n = line(buf, n, "parks", parks);

@@ -13,24 +13,23 @@
  *
  * asyncfence() makes the M pass a full fence, so either the claimer sees that
  * the M is in the runtime and gives up, or the M sees the claim and waits for
- * its outcome.  Go 1.19's way, a compare-and-swap of p->status on the way back,
+ * its outcome.  A thief uses the same claim for the Gs that only the owner of a P
+ * may touch (runq.c).  Go 1.19's way, a compare-and-swap of p->status on the way back,
  * costs 5 ns in every call and cannot take the P of a call that nobody announced
  * (stdio's read, a contended arena of malloc): here both are one mechanism.
  */
 #include "core/runtime.h"
 
-/* One claimer at a time: sysmon, or a stop of the world. */
+/* One claimer at a time: sysmon, a stop of the world, a thief. */
 static struct mutex claimlock;
 
 /*
- * Takes pp from mp, which is in a system call, in the kernel unannounced, or in
- * user code, but not in the runtime.  True: pp is idle and the caller's.
+ * Stops mp, which is in a system call, in the kernel unannounced, or in user
+ * code, from entering the runtime with pp.  False when it is there already.
  */
 bool
-retakep(struct p *pp, struct m *mp)
+claimm(struct m *mp, struct p *pp)
 {
-	bool taken = false;
-
 	lock(&claimlock);
 	if (cas_acqrel(&mp->nop, HASP, CLAIMED)) {
 		asyncfence();
@@ -39,19 +38,35 @@ retakep(struct p *pp, struct m *mp)
 		 * the runtime, given its P up and got another one.
 		 */
 		if (load_acq(&mp->nop) == CLAIMED && load_acq(&mp->locks) == 0 &&
-		    mp->p == pp) {
-			mp->oldp = pp;
-			mp->p = NULL;
-			pp->m = NULL;
-			store_rel(&pp->status, Pidle);
-			store_rel(&mp->nop, NOP);
-			taken = true;
-		} else {
-			cas_acqrel(&mp->nop, CLAIMED, HASP);
-		}
+		    mp->p == pp)
+			return true;
+		cas_acqrel(&mp->nop, CLAIMED, HASP);
 	}
 	unlock(&claimlock);
-	return taken;
+	return false;
+}
+
+/* Lets it go on as it was. */
+void
+unclaimm(struct m *mp)
+{
+	store_rel(&mp->nop, HASP);
+	unlock(&claimlock);
+}
+
+/* Takes pp from mp.  True: pp is idle and the caller's. */
+bool
+retakep(struct p *pp, struct m *mp)
+{
+	if (!claimm(mp, pp))
+		return false;
+	mp->oldp = pp;
+	mp->p = NULL;
+	pp->m = NULL;
+	store_rel(&pp->status, Pidle);
+	store_rel(&mp->nop, NOP);
+	unlock(&claimlock);
+	return true;
 }
 
 void

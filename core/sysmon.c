@@ -244,7 +244,7 @@ checkdead(void)
 	if (!debug.checkdead || sched.nmidle != sched.mcount ||
 	    load_rlx(&sched.nbound) != 0 || sched.newms != NULL ||
 	    sched.runqsize != 0 || nexttimer() != 0 ||
-	    load_rlx(&sched.ngsys) == 0)
+	    gslive() == 0)
 		return;
 	print("libgmpthread: all threads are asleep - deadlock!\n");
 	schedtrace();

@@ -15,7 +15,6 @@ static void
 inchild(void)
 {
 	forkchild();
-	threadsforkchild();
 	onceforkchild();
 	memforkchild();
 }

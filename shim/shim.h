@@ -117,7 +117,6 @@ void schedreset(struct gthread *th);
 void schedrequest(struct g *gp);
 bool threadended(struct g *gp);
 void forkhandlers(void);
-void threadsforkchild(void);
 /* For arch's vfork(), in the parent. */
 void vforkenter(void);
 void vforkexit(void);

@@ -23,9 +23,6 @@ enum { RUNNING, DETACHED, EXITED };
 /* libc's interface to cancellation (nptl/cleanup.c); exported, undeclared. */
 void __call_tls_dtors(void);
 
-/* Threads that have not ended, the main one included. */
-static uint32_t nthreads = 1;
-
 /* The G behind t, NULL when the call has to go to libc. */
 static struct g *
 threadg(pthread_t t)
@@ -76,7 +73,7 @@ threadend(void)
 		store_rel(th->cleartid, 0);
 		unpark(th->cleartid, 1, BITSET_ANY);
 	}
-	if (xadd_acqrel(&nthreads, (uint32_t)-1) == 1)
+	if (glast())
 		exit(0);	/* POSIX: as if the last thread had called it */
 	/* Release: what the thread did happens before the join returns. */
 	if (__atomic_compare_exchange_n(&th->state, &old, EXITED, 0,
@@ -198,12 +195,9 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	th->stacklo = a.stackaddr;
 	th->policy = me->policy;
 	th->priority = me->priority;
-	xadd_acqrel(&nthreads, 1);
 	err = newprocready(gp, &thread);
-	if (err != 0) {
-		xadd_acqrel(&nthreads, (uint32_t)-1);
+	if (err != 0)
 		return err;
-	}
 	*t = (pthread_t)thread;
 	return 0;
 }
@@ -264,13 +258,6 @@ mainend(__pthread_unwind_buf_t *buf)
 		__pthread_unwind_next(buf);
 	threadend();
 	throw("mainend: the main thread was resumed");
-}
-
-/* The child of fork has one thread, whichever called it. */
-void
-threadsforkchild(void)
-{
-	nthreads = 1;
 }
 
 /* --- join and detach ------------------------------------------------------------- */
