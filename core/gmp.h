@@ -253,6 +253,18 @@ enum gmpmode schedmode(void);
  */
 extern void (*interrupthook)(struct g *gp);
 
+/*
+ * Called on sysmon's thread, outside the runtime, after monitorwake(), which may
+ * be called from a signal handler that interrupted anything.
+ */
+extern void (*monitorhook)(void);
+void monitorwake(void);
+
+/* Calls fn for every live G of the scheduler until it returns false. */
+void foreachg(bool (*fn)(struct g *gp, void *arg), void *arg);
+/* The calling thread is sysmon, or g0 of an M: no thread of the program's. */
+bool onsystem(void);
+
 /* Per-thread values of the shim that core keeps in struct g. */
 struct gthread {
 	uint32_t state;		/* atomic; see shim/thread.c */

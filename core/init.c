@@ -39,6 +39,7 @@ adoptmain(void)
 	g0->sched.sp = (g0->stack.hi - 64) & ~15ul;
 	mcommoninit(mp, g0);
 	mp->tid = ostid();
+	mp->tcb = threadpointer();
 	mp->sigmask = osgetsigmask();
 	mp->curg = gp;
 	sched.mcount = 1;
@@ -85,7 +86,6 @@ start(void)
 		boundinit();
 	sched.maxmcount = MAXMS;
 	sched.starttime = nanotime();
-	sched.sigmask = osgetsigmask();
 	if (envmode == MODE_BOUND) {
 		procresize(1);
 		needg();
@@ -103,6 +103,7 @@ start(void)
 	statsinit();
 	if (newosprocm(sysmon, NULL) != 0)
 		err = "no kernel thread for the monitor";
+	setxidinit();
 	return err == NULL ? MODE_MN : fallback(err);
 }
 

@@ -322,7 +322,7 @@ newosprocm(void *(*fn)(void *), void *arg)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, MSTACK + tlsneed);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	ossigmask(UINT64_MAX);
+	ossigmask(ALLSIGNALS);
 	err = newosproc(&thread, &attr, fn, arg);
 	ossigmask(old);
 	pthread_attr_destroy(&attr);

@@ -166,15 +166,15 @@ gointerrupt(struct g *gp)
 {
 	struct m *mp;
 
+	needg();
+	mp = acquirem();
 	store_rlx(&gp->interrupted, 1);
 	/* The waiter's side is a compiler barrier between the two accesses. */
 	asyncfence();
-	if (!cancelwait(gp, -EINTR))
-		return;
-	store_rlx(&gp->interrupted, 0);
-	needg();
-	mp = acquirem();
-	goready(gp, false);
+	if (cancelwait(gp, -EINTR)) {
+		store_rlx(&gp->interrupted, 0);
+		goready(gp, false);
+	}
 	releasem(mp);
 }
 
@@ -217,17 +217,26 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
     int clock, int64_t deadline, enum waitreason why)
 {
 	struct bucket *b = bucketof(addr);
+	struct m *mp = acquirem();
+	bool off;
 	int r;
 
 	store_rlx(&gp->parkword, 0);
 	r = parkprepare(gp, b, addr, val, bitset, why, false);
+	if (r == 0)
+		unlockbucket(b);
+	releasem(mp);
 	if (r != 0)
 		return r;
-	unlockbucket(b);
 	while (load_acq(&gp->parkword) == 0) {
 		r = futexsleep(&gp->parkword, 0, clock, deadline);
-		if (r != 0 && cancelwait(gp, r))
-			return r;
+		if (r != 0) {
+			mp = acquirem();
+			off = cancelwait(gp, r);
+			releasem(mp);
+			if (off)
+				return r;
+		}
 		if (r == -ETIMEDOUT)
 			deadline = NODEADLINE;	/* the wake-up is on its way */
 	}
@@ -294,16 +303,12 @@ parksleep(int clock, int64_t deadline)
 static void
 readyall(struct g *list, bool next)
 {
-	struct m *mp;
 	struct g *gp;
 
-	needg();
-	mp = acquirem();
 	while ((gp = list) != NULL) {
 		list = gp->schedlink;
 		goready(gp, next);
 	}
-	releasem(mp);
 }
 
 int
@@ -311,8 +316,11 @@ unpark(const void *addr, int n, uint32_t bitset)
 {
 	struct bucket *b = bucketof(addr);
 	struct g *list = NULL, **tail = &list, *gp, *next;
+	struct m *mp;
 	int woken = 0;
 
+	needg();
+	mp = acquirem();
 	lockbucket(b);
 	for (gp = b->head; gp != NULL && woken < n; gp = next) {
 		next = gp->waitnext;
@@ -326,8 +334,8 @@ unpark(const void *addr, int n, uint32_t bitset)
 		woken++;
 	}
 	unlockbucket(b);
-	if (woken > 0)
-		readyall(list, woken == 1);
+	readyall(list, woken == 1);
+	releasem(mp);
 	return woken;
 }
 
@@ -351,13 +359,17 @@ unparkrequeue(const void *addr, int nwake, const void *addr2, int nmove,
 {
 	struct bucket *b = bucketof(addr), *b2 = bucketof(addr2);
 	struct g *list = NULL, **tail = &list, *gp, *next;
+	struct m *mp;
 	int w = 0, m = 0;
 
+	needg();
+	mp = acquirem();
 	locktwo(b, b2);
 	if (cmp != NULL && load_rlx((const uint32_t *)addr) != *cmp) {
 		unlockbucket(b);
 		if (b2 != b)
 			unlockbucket(b2);
+		releasem(mp);
 		return -EAGAIN;
 	}
 	for (gp = b->head; gp != NULL && (w < nwake || m < nmove); gp = next) {
@@ -383,8 +395,8 @@ unparkrequeue(const void *addr, int nwake, const void *addr2, int nmove,
 	unlockbucket(b);
 	if (b2 != b)
 		unlockbucket(b2);
-	if (w > 0)
-		readyall(list, w == 1);
+	readyall(list, w == 1);
+	releasem(mp);
 	if (woken != NULL)
 		*woken = w;
 	return w + m;

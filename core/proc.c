@@ -156,6 +156,7 @@ mstart(void *arg)
 
 	tls_g = g0;
 	g0->tcb = threadpointer();
+	mp->tcb = g0->tcb;
 	g0->sched.tp = (uintptr_t)g0->tcb;
 	mp->tid = ostid();
 	mp->sigmask = ALLSIGNALS;
@@ -513,6 +514,10 @@ gosched(void)
 	casgstatus(gp, Grunning, Grunnable);
 	mswitch(mp, gp, requeue, NULL);
 	releasem(gp->m);
+	if (unlikely(load_rlx(&gp->interrupted)) && interrupthook != NULL) {
+		store_rlx(&gp->interrupted, 0);
+		interrupthook(gp);
+	}
 }
 
 bool
@@ -1233,6 +1238,17 @@ gwithtid(int tid)
 	return NULL;
 }
 
+void
+foreachg(bool (*fn)(struct g *gp, void *arg), void *arg)
+{
+	struct g *gp;
+
+	for (gp = load_acq(&allgs); gp != NULL; gp = gp->alllink)
+		if (load_rlx(&gp->status) != Gdead && gp->goid != 0 &&
+		    !fn(gp, arg))
+			return;
+}
+
 bool
 giskthread(struct g *gp)
 {
@@ -1248,7 +1264,7 @@ gisforeign(struct g *gp)
 bool
 ginruntime(struct g *gp)
 {
-	return gp->m->locks != 0;
+	return gp->m->locks != 0 || gp->m->curg != gp;
 }
 
 void

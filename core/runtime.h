@@ -142,6 +142,9 @@ void boundforkchild(void);
 void procresize(int n);
 void procforkchild(void);
 
+/* setxid.c */
+void setxidinit(void);
+
 /* syscall.c */
 bool claimm(struct m *mp, struct p *pp);
 void unclaimm(struct m *mp);

@@ -139,6 +139,7 @@ struct m {
 	struct g *g0;		/* scheduler's stack and TCB */
 	int32_t id;
 	int32_t tid;		/* kernel's thread id */
+	void *tcb;		/* under which libc knows the kernel thread */
 
 	/* The M's own thread only. */
 	struct g *curg;
@@ -270,7 +271,6 @@ struct sched {
 	struct note timernote;
 	struct note sysmonnote;
 	int64_t starttime;	/* nanotime() */
-	uint64_t sigmask;	/* of the thread that started the runtime */
 };
 
 extern struct sched sched;
@@ -281,6 +281,7 @@ extern struct mutex allglock;
 
 #define MAXPROCS 4096
 #define NOCLASS 0xff
-#define ALLSIGNALS UINT64_MAX
+/* What an M blocks that runs no G: all but libc's two (nptl/pthreadP.h). */
+#define ALLSIGNALS (UINT64_MAX & ~(3ull << 31))
 
 #endif

@@ -12,6 +12,7 @@
 #include "core/runtime.h"
 
 static char *page;
+static struct mutex pagelock;
 
 void
 statsinit(void)
@@ -46,6 +47,7 @@ void
 statsforkchild(void)
 {
 	page = NULL;
+	pagelock.key = 0;
 }
 
 static size_t
@@ -64,7 +66,6 @@ line(char *buf, size_t n, const char *key, uint64_t v)
 void
 statswrite(void)
 {
-	static struct mutex l;
 	char buf[1024];
 	uint64_t parks = 0, switches = 0, steals = 0, syscalls = 0, live;
 	uint64_t created = load_rlx(&sched.ncreated);
@@ -83,7 +84,7 @@ statswrite(void)
 	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
 		syscalls += load_rlx(&mp->syscalltick);
 	live = gslive();
-	lock(&l);
+	lock(&pagelock);
 	n = line(buf, n, "gs_created", created);
 	n = line(buf, n, "gs_peak", load_rlx(&sched.gspeak));
 	n = line(buf, n, "gs", live);
@@ -96,7 +97,7 @@ statswrite(void)
 	n = line(buf, n, "steals", steals);
 	n = line(buf, n, "syscalls", syscalls);
 	memcpy(page, buf, n);
-	unlock(&l);
+	unlock(&pagelock);
 }
 
 __attribute__((destructor)) static void

@@ -21,6 +21,27 @@
 #define SLICE 10000000ll	/* Go's forcePreemptNS */
 #define STATSDELAY 10000000ll
 
+void (*monitorhook)(void);
+static uint32_t hookwanted;	/* atomic */
+static struct g monitorg;	/* sysmon's own: direct, and on no list */
+static struct m monitorm;
+
+/* One store and one futex wake-up: fit for a signal handler. */
+void
+monitorwake(void)
+{
+	store_rel(&hookwanted, 1);
+	notewakeup(&sched.sysmonnote);
+}
+
+bool
+onsystem(void)
+{
+	struct g *gp = getg();
+
+	return gp != NULL && gp->m->g0 == gp && (!gp->adopted || gp == &monitorg);
+}
+
 /* sched.lock held. */
 void
 sysmonwake(void)
@@ -163,6 +184,19 @@ anyinkernel(void)
 	return false;
 }
 
+/* The signals that every G blocks. */
+static uint64_t
+allgsmask(void)
+{
+	uint64_t mask = ALLSIGNALS;
+	struct g *gp;
+
+	for (gp = load_acq(&allgs); gp != NULL; gp = gp->alllink)
+		if (load_rlx(&gp->status) != Gdead && gp->goid != 0)
+			mask &= gp->thread.sigmask;
+	return mask;
+}
+
 /*
  * Sleeps until a P leaves the idle list.  When no G is on a kernel thread, all
  * being parked, nobody but us is there to take the process's signals.
@@ -180,10 +214,14 @@ deepsleep(void)
 	noteclear(&sched.sysmonnote);
 	store_rlx(&sched.sysmonwait, 1);
 	unlock(&sched.lock);
+	if (load_acq(&hookwanted)) {
+		store_rlx(&sched.sysmonwait, 0);
+		return;
+	}
 	statswrite();
 	open = !anyinkernel();
 	if (open)
-		ossigmask(sched.sigmask);
+		ossigmask(allgsmask());
 	notesleep(&sched.sysmonnote);
 	if (open)
 		ossigmask(ALLSIGNALS);
@@ -196,7 +234,18 @@ sysmon(void *arg)
 	int idle = 0, allidle = 0;
 
 	(void)arg;
+	monitorg.adopted = monitorg.bound = true;
+	monitorg.head.direct = 1;
+	monitorg.m = &monitorm;
+	monitorm.g0 = monitorm.curg = &monitorg;
+	monitorm.nop = NOP;
+	monitorg.tcb = threadpointer();
+	tls_g = &monitorg;
 	for (;;) {
+		if (load_acq(&hookwanted) && xchg_acqrel(&hookwanted, 0) != 0) {
+			monitorhook();
+			idle = 0;
+		}
 		if (idle == 0)
 			delay = MINDELAY;
 		else if (idle > IDLEROUNDS)

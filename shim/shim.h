@@ -124,7 +124,10 @@ void vforkexit(void);
 /* --- signal.c ------------------------------------------------------------ */
 /* tgkill() of a tid of the program's; -1 and errno. */
 int threadkill(int tid, int sig);
+/* A mask as gthread has it, without what cannot be blocked. */
+uint64_t sigmaskof(const sigset_t *set);
 void signalstart(void);
+void signaladopt(void);
 
 /* --- cancel.c ------------------------------------------------------------ */
 /* Acts on a pending cancellation of the calling thread, if enabled. */

@@ -160,6 +160,7 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	struct gthread *th, *me;
 	uintptr_t thread;
 	int detach, err;
+	sigset_t mask;
 	struct g *gp;
 	void *addr;
 
@@ -189,6 +190,8 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	th->arg = arg;
 	th->c11fn = c11fn;
 	th->sigmask = me->sigmask;
+	if (attr != &defaultattr && pthread_attr_getsigmask_np(attr, &mask) == 0)
+		th->sigmask = sigmaskof(&mask);
 	memcpy(th->name, me->name, sizeof(th->name));
 	th->stacksize = a.stacksize;
 	th->guardsize = a.guardsize;
@@ -216,6 +219,8 @@ threadsinit(void)
 	if (schedinit() == MODE_OFF)
 		return MODE_OFF;
 	gp = getg();
+	if (schedmode() == MODE_MN)
+		signaladopt();
 	if (gp != NULL && gthreadof(gp)->name[0] == 0)
 		libc.prctl(PR_GET_NAME, (unsigned long)gthreadof(gp)->name, 0, 0,
 		    0);
