@@ -187,10 +187,16 @@ freebound(struct g *gp)
 	/* startbound() may still be writing to its TLS. */
 	while (load_acq(&gp->m->started) == 0)
 		osyield();
-	if (gp->m->thread == (pthread_t)threadpointer())
+	if (gp->m->thread == (pthread_t)threadpointer()) {
+		/* Its last instructions are libc's: endkey gives the G back. */
 		osdetach(gp->m->thread);
-	else
+		if (haveendkey) {
+			oskeyset(endkey, gp);
+			return;
+		}
+	} else {
 		osjoin(gp->m->thread);
+	}
 	xadd_rlx(&sched.nbound, -1);
 	putadopted(gp);
 }
@@ -219,8 +225,8 @@ lockosthread(void)
 	xadd_rlx(&sched.nbound, 1);
 	pp = releasep(mp);
 	mp->oldp = pp;
-	releasem(mp);
 	handoffp(pp);
+	releasem(mp);
 }
 
 /* The wired G ends; its M goes back to the others. */

@@ -201,7 +201,7 @@ forkchild(void)
 	}
 	allm = NULL;
 	sched.midle = NULL;
-	sched.newms = NULL;
+	sched.newms = sched.mfree = NULL;
 	sched.nmidle = sched.mcount = 0;
 	sched.pidle = NULL;
 	sched.runqhead = sched.runqtail = NULL;

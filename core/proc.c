@@ -43,6 +43,7 @@
 #include "core/runtime.h"
 
 #define SIGFRAMEROOM (16 * 1024)	/* AVX-512 frame and a handler */
+#define NEWMRETRY 10000000	/* ns */
 #define TIDBASE (1 << 22)	/* the kernel's ids end here (PID_MAX_LIMIT) */
 #define TIDEND (1 << 30)	/* FUTEX_TID_MASK */
 
@@ -170,33 +171,72 @@ mstart(void *arg)
 }
 
 /*
+ * No M for pp, which is on no list: what it has goes to the global queue, and
+ * the P to whoever comes out of the kernel.  sched.lock held.
+ */
+static void
+shelvep(struct p *pp)
+{
+	struct g *gp;
+	bool inherit;
+
+	/* Else a full queue could go back over sched.lock. */
+	store_rlx(&pp->preempt, 0);
+	while ((gp = runqget(pp, &inherit)) != NULL)
+		globrunqput(gp);
+	if (sched.gcwaiting) {
+		store_rel(&pp->status, Pgcstop);
+		if (--sched.stopwait == 0)
+			notewakeup(&sched.stopnote);
+		return;
+	}
+	pidleput(pp);
+}
+
+/* An M without a kernel thread, or NULL at the limit.  sched.lock held. */
+static struct m *
+allocm(void)
+{
+	static bool said;
+	struct m *mp = sched.mfree;
+	struct g *g0;
+
+	if (mp != NULL) {
+		sched.mfree = mp->schedlink;
+		return mp;
+	}
+	mp = persistentalloc(sizeof(*mp));
+	g0 = persistentalloc(sizeof(*g0));
+	if (mp != NULL && g0 != NULL && sched.mcount < sched.maxmcount) {
+		g0->head.direct = 1;
+		mcommoninit(mp, g0);
+		return mp;
+	}
+	if (!said) {
+		said = true;
+		print("libgmpthread: program exceeds ");
+		printu((uint64_t)sched.maxmcount);
+		print(" kernel threads; blocked calls wait for one\n");
+	}
+	return NULL;
+}
+
+/*
  * Asks sysmon for an M that runs pp.  Not made here: pthread_create allocates,
  * and the caller may hold a lock of the program's allocator.  sched.lock held.
  */
 static void
 newm(struct p *pp, bool spinning)
 {
-	static bool said;
-	struct m *mp;
-	struct g *g0;
+	struct m *mp = allocm();
 
-	mp = persistentalloc(sizeof(*mp));
-	g0 = persistentalloc(sizeof(*g0));
-	if (mp == NULL || g0 == NULL || sched.mcount >= sched.maxmcount) {
-		if (!said) {
-			said = true;
-			print("libgmpthread: program exceeds ");
-			printu((uint64_t)sched.maxmcount);
-			print(" kernel threads; blocked calls wait for one\n");
-		}
+	if (mp == NULL) {
 		if (spinning)
 			xadd_rlx(&sched.nmspinning, -1);
-		pidleput(pp);
+		shelvep(pp);
 		return;
 	}
 	sched.mcount++;
-	g0->head.direct = 1;
-	mcommoninit(mp, g0);
 	mp->nextp = pp;
 	mp->spinning = spinning;
 	mp->schedlink = sched.newms;
@@ -220,21 +260,18 @@ startnewms(void)
 			return;
 		if (newosprocm(mstart, mp) == 0)
 			continue;
-		/* The system's limit: the P waits for an M that comes free. */
+		/* The system's limit: sysmon tries again with the next P. */
 		lock(&sched.lock);
 		if (mp->spinning)
 			xadd_rlx(&sched.nmspinning, -1);
-		sched.maxmcount = --sched.mcount;
-		if (runqempty(mp->nextp)) {
-			pidleput(mp->nextp);
-			unlock(&sched.lock);
-			continue;
-		}
-		mp->schedlink = sched.newms;
-		sched.newms = mp;
-		sched.mcount++;
+		mp->spinning = false;
+		sched.mcount--;
+		shelvep(mp->nextp);
+		mp->nextp = NULL;
+		mp->schedlink = sched.mfree;
+		sched.mfree = mp;
+		sched.newmwhen = nanotime() + NEWMRETRY;
 		unlock(&sched.lock);
-		usleeprt(1000000);
 	}
 }
 
@@ -324,10 +361,12 @@ handoffp(struct p *pp)
 		unlock(&sched.lock);
 		return;
 	}
-	/* The last P goes idle: somebody has to sleep for the next timer. */
+	/*
+	 * A P with timers goes idle, where sysmon does not look at them, or the
+	 * last one: somebody has to sleep for the next timer.
+	 */
 	if (sched.runqsize != 0 ||
-	    (sched.npidle == (uint32_t)sched.gomaxprocs - 1 &&
-		load_rlx(&sched.timersleep) == 0 && nexttimer() != 0)) {
+	    (load_rlx(&sched.timersleep) == 0 && nexttimer() != 0)) {
 		unlock(&sched.lock);
 		startm(pp, false);
 		return;
@@ -772,17 +811,19 @@ struct m *
 exitsyscallslow(struct g *gp, struct m *mp)
 {
 	struct p *pp, **link;
+	uint32_t nop;
 	int i = 0;
 
 	if (gp->head.direct)
 		return mp;
-	while (load_acq(&mp->nop) == CLAIMED) {
+	/* Looked at once each round: the next claim may follow at once. */
+	while ((nop = load_acq(&mp->nop)) == CLAIMED) {
 		if (i++ < 200)
 			procyield(10);
 		else
 			osyield();
 	}
-	if (load_rlx(&mp->nop) == HASP)
+	if (nop == HASP)
 		return mp;
 	if (mp->locks != 1)
 		throw("exitsyscallslow: holding locks");

@@ -26,7 +26,8 @@ stoptheworld(struct m *self)
 		store_rel(&pp->status, Pgcstop);
 		sched.stopwait--;
 	}
-	if (load_rlx(&self->nop) == HASP)
+	/* Not nop, which sysmon may be trying to claim: it will fail. */
+	if (self->p != NULL)
 		sched.stopwait--;
 	unlock(&sched.lock);
 	for (;;) {

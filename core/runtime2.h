@@ -245,7 +245,7 @@ struct sched {
 	struct p *pidle;
 	struct g *runqhead, *runqtail;
 	struct g *gfree[STACKCLASSES];	/* dead Gs beyond the Ps' lists */
-	struct m *mfree;	/* Ms of ended adopted threads */
+	struct m *mfree;	/* Ms that the system had no kernel thread for */
 	uint32_t stopwait;
 	struct note stopnote;
 
@@ -270,6 +270,7 @@ struct sched {
 
 	struct note timernote;
 	struct note sysmonnote;
+	int64_t newmwhen;	/* sysmon: when to ask for a kernel thread again */
 	int64_t starttime;	/* nanotime() */
 };
 

@@ -113,8 +113,8 @@ blocking(struct g *gp)
 	store_rlx(&mp->insyscall, 1);
 	pp = releasep(mp);
 	mp->oldp = pp;
-	releasem(mp);
 	handoffp(pp);
+	releasem(mp);
 }
 
 void

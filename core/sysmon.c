@@ -170,44 +170,35 @@ retake(int64_t now)
 	return n;
 }
 
-/* True when some G is in the kernel, where it can take signals. */
-static bool
-anyinkernel(void)
-{
-	struct m *mp;
-
-	if (load_rlx(&sched.nbound) != 0)
-		return true;
-	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
-		if (load_rlx(&mp->curg) != NULL)
-			return true;
-	return false;
-}
-
-/* The signals that every G blocks. */
+/*
+ * The signals that some parked G accepts and no G on a kernel thread takes: they
+ * are ours, for the shim to pass on.
+ */
 static uint64_t
-allgsmask(void)
+orphans(void)
 {
-	uint64_t mask = ALLSIGNALS;
+	uint64_t blocked = ALLSIGNALS, unheard = ALLSIGNALS;
 	struct g *gp;
+	struct m *mp;
 
 	for (gp = load_acq(&allgs); gp != NULL; gp = gp->alllink)
 		if (load_rlx(&gp->status) != Gdead && gp->goid != 0)
-			mask &= gp->thread.sigmask;
-	return mask;
+			blocked &= gp->thread.sigmask;
+	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
+		if (load_rlx(&mp->curg) != NULL)
+			unheard &= load_rlx(&mp->sigmask);
+	return unheard & ~blocked;
 }
 
-/*
- * Sleeps until a P leaves the idle list.  When no G is on a kernel thread, all
- * being parked, nobody but us is there to take the process's signals.
- */
+/* Sleeps until a P leaves the idle list. */
 static void
 deepsleep(void)
 {
-	bool open;
+	uint64_t open;
 
 	lock(&sched.lock);
-	if (sched.npidle != (uint32_t)sched.gomaxprocs || sched.newms != NULL) {
+	if (sched.npidle != (uint32_t)sched.gomaxprocs || sched.newms != NULL ||
+	    sched.runqsize != 0) {
 		unlock(&sched.lock);
 		return;
 	}
@@ -219,11 +210,11 @@ deepsleep(void)
 		return;
 	}
 	statswrite();
-	open = !anyinkernel();
-	if (open)
-		ossigmask(allgsmask());
+	open = orphans();
+	if (open != 0)
+		ossigmask(ALLSIGNALS & ~open);
 	notesleep(&sched.sysmonnote);
-	if (open)
+	if (open != 0)
 		ossigmask(ALLSIGNALS);
 }
 
@@ -270,7 +261,11 @@ sysmon(void *arg)
 		} else {
 			allidle = 0;
 		}
+		/* Put aside when the system had no kernel thread: again. */
 		now = nanotime();
+		if (load_rlx(&sched.npidle) != 0 &&
+		    load_rlx(&sched.runqsize) != 0 && now >= sched.newmwhen)
+			wakep();
 		if (retake(now) > 0)
 			idle = 0;
 		else

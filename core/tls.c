@@ -470,6 +470,13 @@ tlsreset(struct g *gp)
 	size_t nlibc = libclo - libchi;
 	uint32_t i;
 
+	/* Forked away before tlsalloc() had made it. */
+	if (unlikely(((struct tcbhead *)tcb)->dtv == NULL)) {
+		if (!tlsalloc(gp))
+			throw("tlsreset: out of memory");
+		gp->tlsdirty = false;
+		return;
+	}
 	if (unlikely(gp->tlsdirty) || (tab->dynamic && hasdynamic(gp))) {
 		if (nlibc > sizeof(save))
 			throw("tlsreset: libc's TLS is too large");
@@ -515,9 +522,22 @@ tlsforkchild(struct g *self)
 {
 	modlock.key = 0;
 	linkmutex.key = 0;
-	if (self != NULL && !self->adopted && self->m->g0 != self &&
-	    self->m->g0->tcb != NULL)
+	if (self == NULL || self->m->g0 == self)
+		return;
+	if (self->m->g0->tcb != NULL)
 		osrseqoff(tlsrseq(self->m->g0->tcb));
+	/*
+	 * libc has put the caller on the list of stacks that it made, because
+	 * user_stack is not set; the child's own fork would cache it as one.
+	 */
+	if (!self->adopted) {
+		struct listnode *node =
+		    (struct listnode *)((char *)self->tcb + listoff);
+
+		node->prev->next = node->next;
+		node->next->prev = node->prev;
+		tlslink(self->tcb);
+	}
 }
 
 /* --- self-test ---------------------------------------------------------------- */
