@@ -244,6 +244,8 @@ boundforkchild(void)
 {
 	freelock.key = 0;
 	freegs = NULL;
+	if (haveendkey)
+		oskeyset(endkey, NULL);
 }
 
 int

@@ -317,6 +317,13 @@ void lockosthread(void);
 /* The kernel's id of the thread that G runs on now, or 0 when on none. */
 int gkerneltid(struct g *gp);
 
+/*
+ * Runs fn(arg), a function of libc's that changes every kernel thread's ids, so
+ * that libc takes the caller for the kernel thread that it is.  Between
+ * entersyscall() and exitsyscall() when ong().  fn sets errno when not 0.
+ */
+int ascaller(int (*fn)(void *), void *arg);
+
 /* --- fork --------------------------------------------------------------- */
 
 /*

@@ -269,8 +269,10 @@ park(const void *addr, uint32_t val, uint32_t bitset, int clock,
 			 * below and wait again.
 			 */
 			when = deadline;
-			if (clock == CLOCKID_REAL)
-				when += nanotime() - walltime();
+			if (clock == CLOCKID_REAL &&
+			    __builtin_add_overflow(when,
+				nanotime() - walltime(), &when))
+				when = NODEADLINE;
 			store_rlx(&gp->timerfired, 0);
 			addtimer(mp->p, &gp->timer, when);
 		}

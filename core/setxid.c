@@ -4,7 +4,12 @@
  * ticks the thread off in its TCB (nptl/nptl_setxid.c).  An M that runs a G has
  * the G's TCB in its thread pointer, and libc would wait for ever for its own.
  * So the handler runs with the M's.
+ *
+ * The caller is the other side: libc leaves out the thread whose TCB it runs on.
+ * The main thread's TCB stands for M0; when its G calls from another M, M0 would
+ * keep its privileges.  So it calls with that M's TCB (ascaller).
  */
+#include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
 
@@ -55,5 +60,45 @@ setxidinit(void)
 		return;
 	libcs = act;
 	act.handler = onsetxid;
+	act.mask = UINT64_MAX;	/* no handler of the program's on a borrowed TCB */
 	rawsyscall(SYS_rt_sigaction, SIGSETXID, (long)&act, 0, 8, 0, 0);
+}
+
+/* Of the TCB in force, which the compiler must not have looked up before. */
+static __attribute__((noinline)) int
+currenterrno(void)
+{
+	return errno;
+}
+
+static __attribute__((noinline)) int
+callas(void *tcb, int (*fn)(void *), void *arg, int *err)
+{
+	void *self = threadpointer();
+	int r;
+
+	setthreadpointer(tcb);
+	r = fn(arg);
+	*err = currenterrno();
+	setthreadpointer(self);
+	return r;
+}
+
+int
+ascaller(int (*fn)(void *), void *arg)
+{
+	struct g *gp = getg();
+	struct m *mp;
+	int r, err;
+
+	if (gp == NULL || giskthread(gp) || gp->m->tcb == NULL ||
+	    gp->m->tcb == gp->tcb || !gp->adopted)
+		return fn(arg);
+	mp = gp->m;
+	ossigmask(ALLSIGNALS);
+	r = callas(mp->tcb, fn, arg, &err);
+	ossigmask(mp->sigmask);
+	if (r != 0)
+		errno = err;
+	return r;
 }

@@ -55,7 +55,7 @@ threadend(void)
 	struct gthread *th;
 	uint32_t old = RUNNING;
 
-	if (gp == NULL) {
+	if (gp == NULL || gisforeign(gp)) {
 		/* The child of a fork, which has made no thread. */
 		__call_tls_dtors();
 		keysdestroy();

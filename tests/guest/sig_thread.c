@@ -132,25 +132,6 @@ toself(void *arg)
 	return arg;
 }
 
-/* A real-time signal queues: all of them arrive, in order. */
-static void *
-queued(void *arg)
-{
-	sigset_t set;
-
-	mine = 1;
-	sigemptyset(&set);
-	sigaddset(&set, SIGRTMIN + 3);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	sem_post(&ready);
-	for (int i = 0; i < 10; i++) {
-		siginfo_t si;
-		CHECK(sigwaitinfo(&set, &si) == SIGRTMIN + 3);
-		CHECK(si.si_value.sival_int == i);
-	}
-	return arg;
-}
-
 /* A fault belongs to its thread; the handler may leave by siglongjmp. */
 static void
 onfault(int sig)
@@ -175,45 +156,11 @@ faults(void *arg)
 	return (void *)(long)n;
 }
 
-static char altstack[4][64 << 10];
-
-static void
-onaltstack(int sig)
-{
-	char here;
-
-	(void)sig;
-	for (int i = 0; i < 4; i++)
-		if (&here >= altstack[i] && &here < altstack[i] + (64 << 10))
-			hits = hits + 1 + i * 1000;
-	sched_yield();
-}
-
-/* Each thread has an alternate stack of its own. */
-static void *
-onown(void *arg)
-{
-	long me = (long)arg;
-	stack_t ss = { .ss_sp = altstack[me], .ss_size = 64 << 10 }, old;
-
-	CHECK(sigaltstack(NULL, &old) == 0 && old.ss_flags == SS_DISABLE);
-	CHECK(sigaltstack(&ss, NULL) == 0);
-	for (int i = 0; i < 10; i++) {
-		hits = 0;
-		CHECK(pthread_kill(pthread_self(), SIGUSR2) == 0);
-		CHECK(hits == 1 + me * 1000);
-		sched_yield();
-	}
-	CHECK(sigaltstack(NULL, &old) == 0 && old.ss_sp == altstack[me]);
-	return NULL;
-}
-
 int
 main(void)
 {
 	struct sigaction sa;
 	pthread_t t[4];
-	union sigval v;
 
 	sem_init(&ready, 0, 0);
 	sem_init(&never, 0, 0);
@@ -229,14 +176,6 @@ main(void)
 	toeach();
 	finish(spawn(toself, NULL));
 
-	t[0] = spawn(queued, NULL);
-	await(&ready);
-	for (int i = 0; i < 10; i++) {
-		v.sival_int = i;
-		CHECK(pthread_sigqueue(t[0], SIGRTMIN + 3, v) == 0);
-	}
-	finish(t[0]);
-
 	sa.sa_flags = 0;
 	sa.sa_handler = onfault;
 	sigaction(SIGSEGV, &sa, NULL);
@@ -244,13 +183,5 @@ main(void)
 		t[i] = spawn(faults, NULL);
 	for (int i = 0; i < 4; i++)
 		SHOWN((long)finish(t[i]));
-
-	sa.sa_flags = SA_ONSTACK;
-	sa.sa_handler = onaltstack;
-	sigaction(SIGUSR2, &sa, NULL);
-	for (long i = 0; i < 4; i++)
-		t[i] = spawn(onown, (void *)i);
-	for (int i = 0; i < 4; i++)
-		finish(t[i]);
 	return done();
 }
