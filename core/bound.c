@@ -14,8 +14,8 @@
 #include "core/runtime.h"
 
 static struct mutex freelock;
-static struct g *freegs;	/* ended adopted Gs, each with its M; freelock */
-static pthread_key_t endkey;	/* libc's own: tells when a foreign thread ends */
+static struct g *freegs;     /* ended adopted Gs, each with its M; freelock */
+static pthread_key_t endkey; /* libc's own: tells when a foreign thread ends */
 static bool haveendkey;
 
 /* A G with an M for a kernel thread's own TCB and stack. */
@@ -96,7 +96,6 @@ adoptg(void)
 {
 	struct g *gp = allocadopted();
 
-
 	if (gp == NULL)
 		throw("adoptg: out of memory");
 	become(gp);
@@ -115,7 +114,7 @@ boundinit(void)
 	haveendkey = oskeycreate(&endkey, releaseforeign);
 }
 
-/* --- born bound ------------------------------------------------------------------ */
+/* --- born bound ----------------------------------------------------------- */
 
 static void *
 boundstart(void *arg)
@@ -171,8 +170,8 @@ startbound(struct g *gp, uintptr_t *thread)
 	}
 	/* Its creator may ask for it before it has run. */
 	*thread = (uintptr_t)gp->m->thread;
-	*(struct g **)(*thread + (uintptr_t)((char *)&tls_g -
-	    (char *)threadpointer())) = gp;
+	*(struct g **)(*thread +
+	    (uintptr_t)((char *)&tls_g - (char *)threadpointer())) = gp;
 	store_rel(&gp->m->started, 1);
 	return 0;
 }
@@ -201,7 +200,7 @@ freebound(struct g *gp)
 	putadopted(gp);
 }
 
-/* --- wired ------------------------------------------------------------------------ */
+/* --- wired ---------------------------------------------------------------- */
 
 void
 lockosthread(void)

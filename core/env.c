@@ -73,7 +73,8 @@ parsedebug(const char *s)
 		end = strchrnul(p, ',');
 		eq = memchr(p, '=', (size_t)(end - p));
 		if (eq == NULL ||
-		    !debugkey(p, (size_t)(eq - p), eq + 1, (size_t)(end - eq - 1)))
+		    !debugkey(p, (size_t)(eq - p), eq + 1,
+			(size_t)(end - eq - 1)))
 			bad = true;
 	}
 	if (bad)
@@ -89,7 +90,7 @@ parsedebugvars(void)
 	int64_t v;
 
 	if (done)
-		return;		/* the child of a fork */
+		return; /* the child of a fork */
 	done = true;
 	s = getenv("GMPPROCS");
 	if (s != NULL) {

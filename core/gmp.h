@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "arch/arch.h"
+#include "core/atomic.h"
 
 struct g;
 
@@ -32,16 +33,16 @@ getg(void)
 
 /* The head of every struct g: what the shim's fast paths read inline. */
 struct ghead {
-	uint32_t direct;	/* not zero: never announce calls (see ong) */
-	int32_t tid;		/* gtid() */
+	uint32_t direct; /* not zero: never announce calls (see ong) */
+	int32_t tid;	 /* gtid() */
 };
 
-/* --- modes and start ---------------------------------------------------- */
+/* --- modes and start ------------------------------------------------------ */
 
 enum gmpmode {
-	MODE_OFF,	/* plain NPTL: the program's calls go to libc */
-	MODE_BOUND,	/* every G is a kernel thread of its own */
-	MODE_MN,	/* the scheduler */
+	MODE_OFF,   /* plain NPTL: the program's calls go to libc */
+	MODE_BOUND, /* every G is a kernel thread of its own */
+	MODE_MN,    /* the scheduler */
 };
 
 /*
@@ -79,7 +80,7 @@ needg(void)
 	return __builtin_expect(gp != NULL, 1) ? gp : adoptg();
 }
 
-/* --- blocking in the kernel --------------------------------------------- */
+/* --- blocking in the kernel ----------------------------------------------- */
 
 /*
  * Bracket a libc call that may block.  Between the two the G is Gsyscall and
@@ -100,7 +101,7 @@ void entersyscallblock(void);
 void entersyscallfn(void);
 void exitsyscallfn(void);
 
-/* --- waiting in user space ---------------------------------------------- */
+/* --- waiting in user space ------------------------------------------------ */
 
 /* Why a G is parked; the texts are in core/panic.c. */
 enum waitreason {
@@ -119,10 +120,10 @@ enum waitreason {
 	WAITREASONS,
 };
 
-#define NODEADLINE INT64_MAX		/* wait for ever */
+#define NODEADLINE INT64_MAX /* wait for ever */
 #define BITSET_ANY UINT32_MAX
 
-enum { CLOCKID_REAL = 0, CLOCKID_MONO = 1 };	/* values of clockid_t */
+enum { CLOCKID_REAL = 0, CLOCKID_MONO = 1 }; /* values of clockid_t */
 
 /*
  * Waits on addr while *addr == val, with futex(2)'s FUTEX_WAIT_BITSET
@@ -162,7 +163,7 @@ void gointerrupt(struct g *gp);
 /* Sets the calling G's signal mask; the G is no kernel thread of its own. */
 void gsetsigmask(uint64_t mask);
 
-/* --- running ------------------------------------------------------------ */
+/* --- running -------------------------------------------------------------- */
 
 /* Lets other Gs run first; sched_yield for a bound G. */
 void gosched(void);
@@ -178,17 +179,18 @@ bool canspin(int iter);
 int64_t nanotime(void);
 int64_t walltime(void);
 
-/* --- threads ------------------------------------------------------------ */
+/* --- threads -------------------------------------------------------------- */
 
 /* What newproc() needs to know. */
 struct newprocargs {
-	void (*fn)(void *);	/* the G's entry; returning from it is goexit */
+	void (*fn)(void *); /* the G's entry; returning from it is goexit */
 	void *arg;
-	size_t stacksize;	/* bytes that the frames may use */
-	size_t guardsize;	/* bytes */
-	void *stackaddr;	/* lowest address of the user's own stack, or NULL */
-	bool bound;		/* a kernel thread of its own */
-	const void *attr;	/* the pthread_attr_t, for bound threads; may be NULL */
+	size_t stacksize; /* bytes that the frames may use */
+	size_t guardsize; /* bytes */
+	void *stackaddr;  /* lowest address of the user's own stack, or NULL */
+	bool bound;	  /* a kernel thread of its own */
+	const void
+	    *attr; /* the pthread_attr_t, for bound threads; may be NULL */
 };
 
 /*
@@ -267,27 +269,27 @@ bool onsystem(void);
 
 /* Per-thread values of the shim that core keeps in struct g. */
 struct gthread {
-	uint32_t state;		/* atomic; see shim/thread.c */
-	struct g *joiner;	/* atomic */
+	uint32_t state;	  /* atomic; see shim/thread.c */
+	struct g *joiner; /* atomic */
 	void *result;
-	void *(*fn)(void *);	/* the program's start routine, or */
-	int (*c11fn)(void *);	/* C11's */
+	void *(*fn)(void *);  /* the program's start routine, or */
+	int (*c11fn)(void *); /* C11's */
 	void *arg;
-	bool sched;		/* wired for its CPUs or priority: shim/sched.c */
-	uint32_t wantcpus;	/* atomic; cpus are to be set by the thread */
+	bool sched;	   /* wired for its CPUs or priority: shim/sched.c */
+	uint32_t wantcpus; /* atomic; cpus are to be set by the thread */
 	cpu_set_t cpus;
-	bool exiting;		/* unwinding, or past its start routine */
-	bool vforked;		/* between vfork and the child's exec */
+	bool exiting; /* unwinding, or past its start routine */
+	bool vforked; /* between vfork and the child's exec */
 	char name[16];
-	size_t guardsize;	/* what the attributes said */
+	size_t guardsize; /* what the attributes said */
 	size_t stacksize;
-	void *stacklo;		/* the user's own stack, or NULL */
+	void *stacklo; /* the user's own stack, or NULL */
 	int policy;
 	int priority;
-	uint64_t sigmask;	/* blocked signals, bit sig - 1 */
-	uint64_t sigpending;	/* atomic; pthread_kill()ed while parked */
-	int *cleartid;		/* set_tid_address(): zeroed and woken at the end */
-	void *robust;		/* first robust mutex held: shim/mutex.c */
+	uint64_t sigmask;    /* blocked signals, bit sig - 1 */
+	uint64_t sigpending; /* atomic; pthread_kill()ed while parked */
+	int *cleartid; /* set_tid_address(): zeroed and woken at the end */
+	void *robust;  /* first robust mutex held: shim/mutex.c */
 };
 struct gthread *gthreadof(struct g *gp);
 
@@ -310,7 +312,7 @@ void gfree(struct g *gp);
 /* Number of Ps wanted; procresize() at the next quiet moment.  n >= 1. */
 int setmaxprocs(int n);
 int getmaxprocs(void);
-int defaultmaxprocs(void);	/* GMPPROCS, else the CPUs that we may use */
+int defaultmaxprocs(void); /* GMPPROCS, else the CPUs that we may use */
 
 /* Wires the calling G to its M for good: it needs the kernel thread's identity. */
 void lockosthread(void);
@@ -324,7 +326,7 @@ int gkerneltid(struct g *gp);
  */
 int ascaller(int (*fn)(void *), void *arg);
 
-/* --- fork --------------------------------------------------------------- */
+/* --- fork ----------------------------------------------------------------- */
 
 /*
  * Around fork(): takes every lock of the runtime; in the parent gives them
@@ -334,7 +336,7 @@ void forkprepare(void);
 void forkparent(void);
 void forkchild(void);
 
-/* --- panic -------------------------------------------------------------- */
+/* --- panic ---------------------------------------------------------------- */
 
 /* A broken invariant of ours: says so with the scheduler's state, aborts. */
 _Noreturn void throw(const char *msg);

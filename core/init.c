@@ -4,7 +4,7 @@
 #include "core/runtime.h"
 
 #define G0STACK (256 * 1024)
-#define MAXMS 10000		/* Go's limit too */
+#define MAXMS 10000 /* Go's limit too */
 
 static struct mutex initlock;
 
@@ -121,7 +121,7 @@ schedinit(void)
 	return sched.mode;
 }
 
-/* --- fork ----------------------------------------------------------------------- */
+/* --- fork ----------------------------------------------------------------- */
 
 /*
  * In the parent every lock that guards what the child goes on with is held, in

@@ -9,7 +9,7 @@
 
 enum { FREE, HELD, SLEPT };
 
-#define ACTIVESPIN 30		/* rounds of procyield(30) before sleeping */
+#define ACTIVESPIN 30 /* rounds of procyield(30) before sleeping */
 
 void
 lock(struct mutex *l)
@@ -20,7 +20,8 @@ lock(struct mutex *l)
 	if (likely(cas_acqrel(&l->key, FREE, HELD)))
 		return;
 	for (i = 0; i < ACTIVESPIN; i++) {
-		if (load_rlx(&l->key) == FREE && cas_acqrel(&l->key, FREE, HELD))
+		if (load_rlx(&l->key) == FREE &&
+		    cas_acqrel(&l->key, FREE, HELD))
 			return;
 		procyield(30);
 	}
@@ -67,7 +68,8 @@ notetsleep(struct note *n, int64_t ns)
 	int64_t deadline = nanotime() + ns;
 
 	while (load_acq(&n->key) == 0) {
-		if (futexsleep(&n->key, 0, CLOCKID_MONO, deadline) == -ETIMEDOUT)
+		if (futexsleep(&n->key, 0, CLOCKID_MONO, deadline) ==
+		    -ETIMEDOUT)
 			return load_acq(&n->key) != 0;
 	}
 	return true;

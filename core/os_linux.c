@@ -20,7 +20,7 @@
 #include "core/runtime.h"
 
 #ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102	/* Linux 6.13 */
+#define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #endif
 #define RSEQ_FLAG_UNREGISTER_ 1
 #define RSEQ_SIG_X86 0x53053053
@@ -122,8 +122,9 @@ oscputime(int32_t tid)
 bool
 asyncfenceinit(void)
 {
-	needfence = sys(SYS_membarrier,
-	    MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0, 0, 0) != 0;
+	needfence =
+	    sys(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0,
+		0, 0, 0) != 0;
 	return !needfence;
 }
 
@@ -137,7 +138,7 @@ asyncfence(void)
 	fence_full();
 }
 
-/* --- memory ---------------------------------------------------------------- */
+/* --- memory --------------------------------------------------------------- */
 
 static void *
 map(size_t n, int flags)
@@ -173,7 +174,8 @@ sysgrow(void *p, size_t from, size_t to)
 
 	if (p == NULL)
 		return sysalloc(to);
-	r = sys(SYS_mremap, (long)p, (long)from, (long)to, MREMAP_MAYMOVE, 0, 0);
+	r = sys(SYS_mremap, (long)p, (long)from, (long)to, MREMAP_MAYMOVE, 0,
+	    0);
 	return (unsigned long)r > -4096ul ? NULL : (void *)r;
 }
 
@@ -190,7 +192,8 @@ sysfree(void *p, size_t n)
 void
 sysguard(uintptr_t lo, size_t n)
 {
-	if (sys(SYS_madvise, (long)lo, (long)n, MADV_GUARD_INSTALL, 0, 0, 0) != 0)
+	if (sys(SYS_madvise, (long)lo, (long)n, MADV_GUARD_INSTALL, 0, 0, 0) !=
+	    0)
 		sys(SYS_mprotect, (long)lo, (long)n, PROT_NONE, 0, 0, 0);
 }
 
@@ -247,7 +250,7 @@ persistentunlock(void)
 	unlock(&persistentmutex);
 }
 
-/* --- signals --------------------------------------------------------------- */
+/* --- signals -------------------------------------------------------------- */
 
 #define KSIGSETSIZE 8
 
@@ -266,15 +269,14 @@ osgetsigmask(void)
 	return mask;
 }
 
-/* --- kernel threads -------------------------------------------------------- */
+/* --- kernel threads ------------------------------------------------------- */
 
 /*
  * libc's own functions: the symbols of these names in this library are the
  * program's.  Ms are real threads of libc, so that setuid's broadcast, the
  * single-thread optimisations and fork's bookkeeping know them.
  */
-#define REAL(name)                                                             \
-	((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 int
 newosproc(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
@@ -308,7 +310,7 @@ oskeyset(pthread_key_t key, void *value)
 	pthread_setspecific(key, value);
 }
 
-#define MSTACK (256 * 1024)	/* g0's frames, static TLS, signal frames */
+#define MSTACK (256 * 1024) /* g0's frames, static TLS, signal frames */
 
 /* A detached kernel thread for fn(arg), with every signal blocked. */
 int
@@ -336,10 +338,11 @@ newosprocm(void *(*fn)(void *), void *arg)
 void
 osrseqoff(void *area)
 {
-	sys(SYS_rseq, (long)area, 32, RSEQ_FLAG_UNREGISTER_, RSEQ_SIG_X86, 0, 0);
+	sys(SYS_rseq, (long)area, 32, RSEQ_FLAG_UNREGISTER_, RSEQ_SIG_X86, 0,
+	    0);
 }
 
-/* --- how many Ps ------------------------------------------------------------ */
+/* --- how many Ps ---------------------------------------------------------- */
 
 static size_t
 readfile(const char *path, char *buf, size_t n)
@@ -400,12 +403,14 @@ cgroupcpus(void)
 			return (int)((quota + period - 1) / period);
 		return INT_MAX;
 	}
-	if (readfile("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", buf, sizeof(buf)) == 0)
+	if (readfile("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", buf, sizeof(buf)) ==
+	    0)
 		return INT_MAX;
 	p = buf;
 	if (!parsenum(&p, &quota))
 		return INT_MAX;
-	if (readfile("/sys/fs/cgroup/cpu/cpu.cfs_period_us", buf, sizeof(buf)) == 0)
+	if (readfile("/sys/fs/cgroup/cpu/cpu.cfs_period_us", buf,
+		sizeof(buf)) == 0)
 		return INT_MAX;
 	p = buf;
 	if (!parsenum(&p, &period) || period <= 0)
@@ -418,7 +423,8 @@ int
 oscpus(void)
 {
 	unsigned long mask[MAXPROCS / (8 * sizeof(long))];
-	long r = sys(SYS_sched_getaffinity, 0, sizeof(mask), (long)mask, 0, 0, 0);
+	long r =
+	    sys(SYS_sched_getaffinity, 0, sizeof(mask), (long)mask, 0, 0, 0);
 	int n = 0, quota;
 	long i;
 
@@ -430,7 +436,7 @@ oscpus(void)
 	return n < 1 ? 1 : n;
 }
 
-/* --- output ------------------------------------------------------------------ */
+/* --- output --------------------------------------------------------------- */
 
 void
 oswrite(int fd, const char *s, size_t n)

@@ -82,8 +82,8 @@ void
 badsetting(const char *var, const char *value, const char *allowed)
 {
 	char buf[512], *p = buf;
-	const char *parts[] = { "libgmpthread: ", var, "=", value, ": ", allowed,
-		"\n" };
+	const char *parts[] = { "libgmpthread: ", var, "=", value, ": ",
+		allowed, "\n" };
 	size_t i, n, left;
 
 	for (i = 0; i < nelem(parts); i++) {
@@ -143,7 +143,8 @@ schedtrace(void)
 		print(": tid=");
 		printu((uint64_t)mp->tid);
 		print(" p=");
-		printu(mp->nop == HASP && mp->p != NULL ? (uint64_t)mp->p->id : 999);
+		printu(mp->nop == HASP && mp->p != NULL ? (uint64_t)mp->p->id
+							: 999);
 		print(" curg=");
 		printu(mp->curg != NULL ? mp->curg->goid : 0);
 		print(" locks=");
@@ -172,8 +173,7 @@ schedtrace(void)
 	}
 }
 
-void
-throw(const char *msg)
+void throw(const char *msg)
 {
 	static uint32_t throwing;
 

@@ -27,8 +27,8 @@
 #define BUCKETBITS 14
 
 struct bucket {
-	uint32_t lock;		/* 0 or 1; spin, then yield the CPU */
-	struct g *head, *tail;	/* lock */
+	uint32_t lock;	       /* 0 or 1; spin, then yield the CPU */
+	struct g *head, *tail; /* lock */
 } __attribute__((aligned(32)));
 
 void (*interrupthook)(struct g *gp);
@@ -238,7 +238,7 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 				return r;
 		}
 		if (r == -ETIMEDOUT)
-			deadline = NODEADLINE;	/* the wake-up is on its way */
+			deadline = NODEADLINE; /* the wake-up is on its way */
 	}
 	return gp->waitresult;
 }

@@ -42,10 +42,10 @@
 
 #include "core/runtime.h"
 
-#define SIGFRAMEROOM (16 * 1024)	/* AVX-512 frame and a handler */
-#define NEWMRETRY 10000000	/* ns */
-#define TIDBASE (1 << 22)	/* the kernel's ids end here (PID_MAX_LIMIT) */
-#define TIDEND (1 << 30)	/* FUTEX_TID_MASK */
+#define SIGFRAMEROOM (16 * 1024) /* AVX-512 frame and a handler */
+#define NEWMRETRY 10000000	 /* ns */
+#define TIDBASE (1 << 22)	 /* the kernel's ids end here (PID_MAX_LIMIT) */
+#define TIDEND (1 << 30)	 /* FUTEX_TID_MASK */
 
 struct sched sched;
 struct p **allp;
@@ -55,7 +55,7 @@ struct mutex allglock;
 
 static _Noreturn void schedule(void);
 
-/* --- idle lists: sched.lock held ---------------------------------------------------- */
+/* --- idle lists: sched.lock held ------------------------------------------ */
 
 void
 pidleput(struct p *pp)
@@ -101,7 +101,7 @@ mget(void)
 	return mp;
 }
 
-/* --- M and P ------------------------------------------------------------------------- */
+/* --- M and P -------------------------------------------------------------- */
 
 void
 acquirep(struct m *mp, struct p *pp)
@@ -375,7 +375,7 @@ handoffp(struct p *pp)
 	unlock(&sched.lock);
 }
 
-/* --- making Gs ready ------------------------------------------------------------------- */
+/* --- making Gs ready ------------------------------------------------------ */
 
 /*
  * Makes gp, which the caller has taken off where it waited, run again; at once
@@ -407,7 +407,7 @@ goready(struct g *gp, bool next)
 		wakep();
 }
 
-/* --- switching --------------------------------------------------------------------------- */
+/* --- switching ------------------------------------------------------------ */
 
 /* What has to be done for the G that this M has just left, on the next stack. */
 static inline void
@@ -578,7 +578,7 @@ canspin(int iter)
 	return true;
 }
 
-/* --- finding work --------------------------------------------------------------------------- */
+/* --- finding work --------------------------------------------------------- */
 
 /* This M's P is wanted for a stop of the world. */
 static void
@@ -779,7 +779,7 @@ schedule(void)
 	execute(mp, gp, inherit);
 }
 
-/* --- losing and finding a P on the way -------------------------------------------------------- */
+/* --- losing and finding a P on the way ------------------------------------ */
 
 /* On g0, no P: gp waits for its turn, the M for another P. */
 static void
@@ -830,7 +830,8 @@ exitsyscallslow(struct g *gp, struct m *mp)
 	lock(&sched.lock);
 	pp = NULL;
 	if (!sched.gcwaiting) {
-		for (link = &sched.pidle; *link != NULL; link = &(*link)->link) {
+		for (link = &sched.pidle; *link != NULL;
+		     link = &(*link)->link) {
 			if (*link == mp->oldp)
 				break;
 		}
@@ -854,7 +855,7 @@ exitsyscallslow(struct g *gp, struct m *mp)
 	return gp->m;
 }
 
-/* --- Gs ------------------------------------------------------------------------------------------- */
+/* --- Gs ------------------------------------------------------------------- */
 
 void
 allgadd(struct g *gp)
@@ -912,7 +913,7 @@ malg(size_t guardsize, int class)
 	gp = (struct g *)((uintptr_t)(hi - sizeof(*gp)) & ~(CACHELINE - 1));
 	gp->tcb = tlsplace(gp);
 	gp->sched.tp = (uintptr_t)gp->tcb;
-	gp->stackclass = (uint8_t)class;
+	gp->stackclass = (uint8_t) class;
 	gp->stack.lo = (uintptr_t)lo + guardsize;
 	gp->stack.hi = tlslow(gp->tcb);
 	gp->status = Gdead;
@@ -925,9 +926,9 @@ malg(size_t guardsize, int class)
 	return gp;
 }
 
-#define GFSCAN 8		/* entries of a P's list that gfget looks at */
-#define GFBATCH 32		/* Gs that move between a P and sched at a time */
-#define GFWARM 1024		/* dead Gs in sched that keep their stacks' pages */
+#define GFSCAN 8    /* entries of a P's list that gfget looks at */
+#define GFBATCH 32  /* Gs that move between a P and sched at a time */
+#define GFWARM 1024 /* dead Gs in sched that keep their stacks' pages */
 
 /*
  * Beyond the warm ones a dead G gives back the pages of its frames, all but the
@@ -936,8 +937,8 @@ malg(size_t guardsize, int class)
 static void
 gftrim(struct g *gp)
 {
-	uintptr_t lo = gp->stack.lo, hi = (gp->stack.hi & ~(PAGESIZE - 1)) -
-	    PAGESIZE;
+	uintptr_t lo = gp->stack.lo,
+		  hi = (gp->stack.hi & ~(PAGESIZE - 1)) - PAGESIZE;
 
 	if (hi > lo)
 		sysunused(lo, hi - lo);
@@ -1011,8 +1012,9 @@ gfget(struct p *pp, int class)
 	if (gp != NULL) {
 		sched.gfree[class] = gp->schedlink;
 		sched.ngfree--;
-		for (n = 1; pp != NULL && n < GFBATCH &&
-		     pp->ngfree < GFREELOCAL / 2; n++) {
+		for (n = 1;
+		     pp != NULL && n < GFBATCH && pp->ngfree < GFREELOCAL / 2;
+		     n++) {
 			struct g *more = sched.gfree[class];
 
 			if (more == NULL)
@@ -1044,10 +1046,10 @@ gfree(struct g *gp)
 		if (i < 100)
 			procyield(10);
 		else
-			gosched();	/* it may have no P, and wait for ours */
+			gosched(); /* it may have no P, and wait for ours */
 	}
 	if (gp->adopted)
-		return;		/* the main thread's stack is the process's */
+		return; /* the main thread's stack is the process's */
 	needg();
 	mp = acquirem();
 	gfput(load_rlx(&mp->nop) == HASP ? mp->p : NULL, gp);
@@ -1164,7 +1166,7 @@ newproc(const struct newprocargs *a, struct g **out)
 		return -EAGAIN;
 	/* Outside the runtime: libc's malloc may be the program's. */
 	if (gp == NULL) {
-		gslive();	/* a new one: the most that there have been */
+		gslive(); /* a new one: the most that there have been */
 		gp = malg(guard, class);
 		if (gp == NULL)
 			return -EAGAIN;
@@ -1258,8 +1260,8 @@ goexit1(bool free)
 struct g *
 gofthread(uintptr_t thread)
 {
-	return *(struct g **)(thread + (uintptr_t)((char *)&tls_g -
-	    (char *)threadpointer()));
+	return *(struct g **)(thread +
+	    (uintptr_t)((char *)&tls_g - (char *)threadpointer()));
 }
 
 uintptr_t

@@ -29,8 +29,8 @@ runqempty(struct p *pp)
 	for (;;) {
 		uint32_t head = load_acq(&pp->runqhead);
 		uint32_t tail = load_acq(&pp->runqtail);
-		bool own = load_acq(&pp->runnext) != NULL ||
-		    load_acq(&pp->nnew) != 0;
+		bool own =
+		    load_acq(&pp->runnext) != NULL || load_acq(&pp->nnew) != 0;
 
 		if (tail == load_acq(&pp->runqtail))
 			return head == tail && !own;
@@ -83,7 +83,7 @@ runqput(struct p *pp, struct g *gp, bool next)
 		store_rlx(&pp->runnext, gp);
 		if (old == NULL)
 			return;
-		gp = old;	/* kicked out to the tail */
+		gp = old; /* kicked out to the tail */
 	}
 	for (;;) {
 		/* Acquire: a consumer is done with the slots below the head. */
@@ -191,8 +191,9 @@ grabown(struct p *pp, struct g **batch, uint32_t batchhead)
 	struct m *mp = load_acq(&pp->m);
 	uint32_t n = 0, i;
 
-	if (mp == NULL || (load_rlx(&pp->runnext) == NULL &&
-		load_rlx(&pp->nnew) == 0) || !claimm(mp, pp))
+	if (mp == NULL ||
+	    (load_rlx(&pp->runnext) == NULL && load_rlx(&pp->nnew) == 0) ||
+	    !claimm(mp, pp))
 		return 0;
 	if (pp->nnew > 0) {
 		n = pp->nnew - pp->nnew / 2;
@@ -228,7 +229,7 @@ runqgrab(struct p *pp, struct g **batch, uint32_t batchhead, bool takenext)
 			return takenext ? grabown(pp, batch, batchhead) : 0;
 		}
 		if (n > RUNQSIZE / 2)
-			continue;	/* head and tail of different moments */
+			continue; /* head and tail of different moments */
 		for (i = 0; i < n; i++)
 			batch[(batchhead + i) % RUNQSIZE] =
 			    load_rlx(&pp->runq[(h + i) % RUNQSIZE]);
@@ -260,7 +261,7 @@ runqsteal(struct p *pp, struct p *from, bool takenext)
 	return gp;
 }
 
-/* --- the global queue: sched.lock held ---------------------------------------- */
+/* --- the global queue: sched.lock held ------------------------------------ */
 
 void
 globrunqput(struct g *gp)

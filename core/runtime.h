@@ -10,7 +10,7 @@ void unlock(struct mutex *l);
 void noteclear(struct note *n);
 void notewakeup(struct note *n);
 void notesleep(struct note *n);
-bool notetsleep(struct note *n, int64_t ns);	/* true when woken, not late */
+bool notetsleep(struct note *n, int64_t ns); /* true when woken, not late */
 
 /* os_linux.c: every system call that core makes; none touches errno */
 int futexsleep(const uint32_t *addr, uint32_t val, int clock, int64_t deadline);
@@ -47,11 +47,11 @@ void persistentunlock(void);
 /* env.c */
 struct debugvars {
 	bool checkdead;
-	uint64_t randomize;	/* seed, 0 when off */
-	const char *stats;	/* prefix of the statistics file, or NULL */
+	uint64_t randomize; /* seed, 0 when off */
+	const char *stats;  /* prefix of the statistics file, or NULL */
 };
 extern struct debugvars debug;
-extern int envprocs;		/* GMPPROCS, or 0 */
+extern int envprocs; /* GMPPROCS, or 0 */
 extern enum gmpmode envmode;
 void parsedebugvars(void);
 
@@ -70,17 +70,17 @@ void statswrite(void);
 void statsforkchild(void);
 
 /* stack.c */
-int stackclassof(size_t size);		/* -1 when too large */
+int stackclassof(size_t size); /* -1 when too large */
 size_t stackclasssize(int class);
 void *stackalloc(int class);
 void stacklock(void);
 void stackunlock(void);
 
 /* tls.c */
-extern size_t tlsneed;			/* bytes for static TLS and TCB */
-const char *tlsinit(void);		/* NULL, or what is missing */
+extern size_t tlsneed;	   /* bytes for static TLS and TCB */
+const char *tlsinit(void); /* NULL, or what is missing */
 const char *tlsselftest(void);
-void *tlsplace(void *hi);		/* TCB for a block that ends at hi */
+void *tlsplace(void *hi); /* TCB for a block that ends at hi */
 bool tlsalloc(struct g *gp);
 void tlsreset(struct g *gp);
 void tlsstart(void);

@@ -12,7 +12,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/atomic.h"
 #include "core/gmp.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
@@ -20,62 +19,62 @@
 #define nelem(a) (sizeof(a) / sizeof((a)[0]))
 
 #define CACHELINE 64ul
-#define STACKCLASSES 104	/* see stack.c */
+#define STACKCLASSES 104 /* see stack.c */
 #define PAGESIZE 4096ul
 
 /*
  * States of a G.  "Stack" says who may touch its stack and registers.
  */
 enum gstatus {
-	Gidle,		/* being made; stack: newproc */
-	Grunnable,	/* on a run queue; stack: nobody, g->sched is valid */
-	Grunning,	/* runs user code on g->m; stack: the G */
-	Gsyscall,	/* in an announced call on g->m; stack: the G */
-	Gwaiting,	/* parked; stack: nobody once off it, else g->m */
-	Gdead,		/* finished or unused; stack: the free list's owner */
-	Gpreempted,	/* stopped by a signal in user code (not used yet) */
+	Gidle,	    /* being made; stack: newproc */
+	Grunnable,  /* on a run queue; stack: nobody, g->sched is valid */
+	Grunning,   /* runs user code on g->m; stack: the G */
+	Gsyscall,   /* in an announced call on g->m; stack: the G */
+	Gwaiting,   /* parked; stack: nobody once off it, else g->m */
+	Gdead,	    /* finished or unused; stack: the free list's owner */
+	Gpreempted, /* stopped by a signal in user code (not used yet) */
 };
 
 enum pstatus {
-	Pidle,		/* on sched.pidle */
-	Prunning,	/* owned by p->m; in a syscall if m->insyscall */
-	Pgcstop,	/* stopped by stoptheworld */
-	Pdead,		/* beyond gomaxprocs */
+	Pidle,	  /* on sched.pidle */
+	Prunning, /* owned by p->m; in a syscall if m->insyscall */
+	Pgcstop,  /* stopped by stoptheworld */
+	Pdead,	  /* beyond gomaxprocs */
 };
 
-/* --- locks and sleeping (lock_futex.c) ----------------------------------- */
+/* --- locks and sleeping (lock_futex.c) ------------------------------------ */
 
 /*
  * A lock for a few hundred instructions.  The holder has m->locks > 0, so its P
  * is not taken; nobody parks while holding one.
  */
 struct mutex {
-	uint32_t key;		/* 0 free, 1 held, 2 held and somebody sleeps */
+	uint32_t key; /* 0 free, 1 held, 2 held and somebody sleeps */
 };
 
 /* One-shot event for one sleeping kernel thread. */
 struct note {
-	uint32_t key;		/* 0 clear, 1 woken */
+	uint32_t key; /* 0 clear, 1 woken */
 };
 
 /* --- timers (time.c) ------------------------------------------------------ */
 
 struct timer {
-	int64_t when;		/* nanotime() */
-	struct p *pp;		/* whose heap; NULL when on none */
-	uint32_t i;		/* index in the heap; p->timerlock */
+	int64_t when; /* nanotime() */
+	struct p *pp; /* whose heap; NULL when on none */
+	uint32_t i;   /* index in the heap; p->timerlock */
 };
 
 struct timerheap {
-	struct timer **t;	/* 4-ary heap by when, mmapped */
+	struct timer **t; /* 4-ary heap by when, mmapped */
 	uint32_t n, cap;
 };
 
-/* --- G --------------------------------------------------------------------- */
+/* --- G -------------------------------------------------------------------- */
 
 struct stack {
-	uintptr_t lo;		/* lowest usable byte */
-	uintptr_t hi;		/* first byte above the frames: static TLS begins */
+	uintptr_t lo; /* lowest usable byte */
+	uintptr_t hi; /* first byte above the frames: static TLS begins */
 };
 
 /*
@@ -86,22 +85,22 @@ struct stack {
 struct g {
 	/* Constant while the G lives. */
 	struct ghead head;
-	struct gobuf sched;	/* valid while not running; owner: see gstatus */
+	struct gobuf sched; /* valid while not running; owner: see gstatus */
 
 	/* The M that runs it; written by execute() and by the owner. */
 	struct m *m;
-	uint32_t status;	/* enum gstatus; written by the owner only */
+	uint32_t status; /* enum gstatus; written by the owner only */
 
 	/* Waiting: see parkinglot.c. */
-	uint32_t parkword;	/* direct Gs: futex, 1 when woken */
-	const void *waitaddr;	/* NULL when on no bucket; bucket lock */
+	uint32_t parkword;    /* direct Gs: futex, 1 when woken */
+	const void *waitaddr; /* NULL when on no bucket; bucket lock */
 	struct g *waitnext, *waitprev;
 	uint32_t waitbitset;
-	int32_t waitresult;	/* what park() returns */
+	int32_t waitresult; /* what park() returns */
 	struct timer timer;
 	uint32_t timerfired;
-	uint32_t interrupted;	/* gointerrupt() before the park */
-	uint32_t waitreason;	/* enum waitreason */
+	uint32_t interrupted; /* gointerrupt() before the park */
+	uint32_t waitreason;  /* enum waitreason */
 
 	/* sched.lock, or the owner of the queue that it is on. */
 	struct g *schedlink;
@@ -111,49 +110,50 @@ struct g {
 	uint64_t goid;
 
 	/* Constant after malg(). */
-	struct stack stack;	/* the mapping's own, without the guard */
-	uint8_t stackclass;	/* see stack.c; NOCLASS for adopted threads */
-	bool adopted;		/* a kernel thread's own TCB and stack */
-	bool bound;		/* its M runs nothing else: see bound.c */
-	bool foreign;		/* a thread that we did not make */
-	bool tlsdirty;		/* forked away: libc's own TLS is not trusted */
-	bool fresh;		/* has not run yet */
-	bool freeondeath;	/* nobody joins it */
-	uint32_t guard;		/* bytes that fault above slot */
-	uintptr_t slot;		/* of stackalloc() */
+	struct stack stack; /* the mapping's own, without the guard */
+	uint8_t stackclass; /* see stack.c; NOCLASS for adopted threads */
+	bool adopted;	    /* a kernel thread's own TCB and stack */
+	bool bound;	    /* its M runs nothing else: see bound.c */
+	bool foreign;	    /* a thread that we did not make */
+	bool tlsdirty;	    /* forked away: libc's own TLS is not trusted */
+	bool fresh;	    /* has not run yet */
+	bool freeondeath;   /* nobody joins it */
+	uint32_t guard;	    /* bytes that fault above slot */
+	uintptr_t slot;	    /* of stackalloc() */
 	void *tcb;
 
-	const void *attr;	/* born bound: until it is started */
-	void (*entry)(void *);	/* the shim's start routine */
+	const void *attr;      /* born bound: until it is started */
+	void (*entry)(void *); /* the shim's start routine */
 	void *entryarg;
 	struct gthread thread;
 	struct __res_state res;
 };
 
-/* --- M --------------------------------------------------------------------- */
+/* --- M -------------------------------------------------------------------- */
 
-enum { HASP, CLAIMED, NOP };	/* m->nop */
+enum { HASP, CLAIMED, NOP }; /* m->nop */
 
 struct m {
 	/* Constant after newm(). */
-	struct g *g0;		/* scheduler's stack and TCB */
+	struct g *g0; /* scheduler's stack and TCB */
 	int32_t id;
-	int32_t tid;		/* kernel's thread id */
-	void *tcb;		/* under which libc knows the kernel thread */
+	int32_t tid; /* kernel's thread id */
+	void *tcb;   /* under which libc knows the kernel thread */
 
 	/* The M's own thread only. */
 	struct g *curg;
-	uint32_t locks;		/* > 0: in the runtime; sysmon reads it */
-	uint32_t nop;		/* HASP, CLAIMED or NOP: see reenter() */
-	struct p *p;		/* valid while nop == HASP */
-	struct p *oldp;		/* P before the last syscall */
-	uint32_t insyscall;	/* announced call; sysmon reads it */
+	uint32_t locks;	    /* > 0: in the runtime; sysmon reads it */
+	uint32_t nop;	    /* HASP, CLAIMED or NOP: see reenter() */
+	struct p *p;	    /* valid while nop == HASP */
+	struct p *oldp;	    /* P before the last syscall */
+	uint32_t insyscall; /* announced call; sysmon reads it */
 	uint32_t syscalltick;
 	bool spinning;
-	bool globfirst;		/* the global queue's turn */
-	uint64_t sigmask;	/* the kernel's mask of this thread */
+	bool globfirst;	  /* the global queue's turn */
+	uint64_t sigmask; /* the kernel's mask of this thread */
 	uint32_t rand;
-	void (*fin)(struct g *, void *);	/* what to do for the G switched from */
+	void (
+	    *fin)(struct g *, void *); /* what to do for the G switched from */
 	void *finarg;
 
 	/* Handed over while the M sleeps; the note orders it. */
@@ -161,47 +161,47 @@ struct m {
 	struct note park;
 
 	/* sched.lock. */
-	struct m *schedlink;	/* sched.midle */
-	struct m *alllink;	/* allm; written once, before the M is visible */
+	struct m *schedlink; /* sched.midle */
+	struct m *alllink;   /* allm; written once, before the M is visible */
 
 	/* sysmon only. */
-	int64_t cputime;	/* at its last look, ns */
-	int64_t cpusince;	/* nanotime() since when it stands still */
+	int64_t cputime;  /* at its last look, ns */
+	int64_t cpusince; /* nanotime() since when it stands still */
 	uint32_t lasttick;
 
-	pthread_t thread;	/* newosproc(); born-bound Gs */
-	uint32_t started;	/* atomic; thread is known */
+	pthread_t thread; /* newosproc(); born-bound Gs */
+	uint32_t started; /* atomic; thread is known */
 };
 
-/* --- P --------------------------------------------------------------------- */
+/* --- P -------------------------------------------------------------------- */
 
-#define RUNQSIZE 256u		/* a power of two */
-#define NEWSIZE 16u		/* new Gs of a P that run newest first */
+#define RUNQSIZE 256u /* a power of two */
+#define NEWSIZE 16u   /* new Gs of a P that run newest first */
 #define GOIDBATCH 16
-#define GFREELOCAL 64		/* dead Gs kept by a P before half go to sched */
+#define GFREELOCAL 64 /* dead Gs kept by a P before half go to sched */
 
 struct p {
 	/* Constant. */
 	int32_t id;
 
 	/* Owner M; sched.lock when idle. */
-	uint32_t status;	/* enum pstatus; sysmon reads it */
+	uint32_t status; /* enum pstatus; sysmon reads it */
 	struct m *m;
-	struct p *link;		/* sched.pidle */
+	struct p *link; /* sched.pidle */
 
 	/* Owner M only. */
-	uint32_t schedtick;	/* incremented by execute(); sysmon reads it */
+	uint32_t schedtick; /* incremented by execute(); sysmon reads it */
 	uint32_t syscalltick;
-	uint32_t switches;	/* of all kinds; statistics, timer checks */
+	uint32_t switches; /* of all kinds; statistics, timer checks */
 	uint64_t goidcache, goidcacheend;
-	struct g *gfree;	/* dead Gs with their stacks */
+	struct g *gfree; /* dead Gs with their stacks */
 	uint32_t ngfree;
-	size_t lastsize;	/* newproc's last computation */
+	size_t lastsize; /* newproc's last computation */
 	int lastclass;
 
 	/* Set by sysmon, cleared by the owner. */
-	uint32_t preempt;	/* the time slice is over: runnext loses its turn */
-	uint32_t timerdue;	/* a timer of this P is late */
+	uint32_t preempt;  /* the time slice is over: runnext loses its turn */
+	uint32_t timerdue; /* a timer of this P is late */
 
 	/* Owner stores the tail and the slots; anyone advances the head. */
 	uint32_t runqhead __attribute__((aligned(CACHELINE)));
@@ -210,27 +210,27 @@ struct p {
 
 	/* Owner M only, or who has claimed it (claimm); others look at them. */
 	struct g *runnext __attribute__((aligned(CACHELINE)));
-	uint32_t nnew;		/* new Gs, from newgs[newbase], newest last */
+	uint32_t nnew; /* new Gs, from newgs[newbase], newest last */
 	uint32_t newbase, newturn;
 	struct g *newgs[NEWSIZE];
 
 	/* timerlock. */
 	struct mutex timerlock __attribute__((aligned(CACHELINE)));
 	struct timerheap timers;
-	int64_t timer0when;	/* atomic copy of the earliest, or 0 */
+	int64_t timer0when; /* atomic copy of the earliest, or 0 */
 
 	/* sysmon only. */
-	uint32_t lasttick;	/* schedtick, and since when it stands */
+	uint32_t lasttick; /* schedtick, and since when it stands */
 	int64_t tickwhen;
 	uint32_t lastswitches;
-	uint32_t lastsyscalltick;	/* of its M, and since when */
+	uint32_t lastsyscalltick; /* of its M, and since when */
 	int64_t syscallwhen;
 
 	/* Statistics; owner M only. */
 	uint64_t nparks, nsteals, ncreated, nended;
 };
 
-/* --- sched ------------------------------------------------------------------ */
+/* --- sched ---------------------------------------------------------------- */
 
 struct sched {
 	/* Set once by schedinit(), or by forkchild(). */
@@ -239,13 +239,13 @@ struct sched {
 
 	struct mutex lock __attribute__((aligned(CACHELINE)));
 	/* lock. */
-	struct m *midle;	/* idle Ms, last in first out */
-	struct m *newms;	/* Ms that sysmon is to give a kernel thread */
+	struct m *midle; /* idle Ms, last in first out */
+	struct m *newms; /* Ms that sysmon is to give a kernel thread */
 	int32_t nmidle, mcount, maxmcount;
 	struct p *pidle;
 	struct g *runqhead, *runqtail;
-	struct g *gfree[STACKCLASSES];	/* dead Gs beyond the Ps' lists */
-	struct m *mfree;	/* Ms that the system had no kernel thread for */
+	struct g *gfree[STACKCLASSES]; /* dead Gs beyond the Ps' lists */
+	struct m *mfree; /* Ms that the system had no kernel thread for */
 	uint32_t stopwait;
 	struct note stopnote;
 
@@ -254,30 +254,30 @@ struct sched {
 	uint32_t runqsize;
 	uint32_t ngfree;
 	int32_t gomaxprocs;
-	uint32_t gcwaiting;	/* Ps are asked to stop */
-	uint32_t sysmonwait;	/* sysmon sleeps until somebody runs */
+	uint32_t gcwaiting;  /* Ps are asked to stop */
+	uint32_t sysmonwait; /* sysmon sleeps until somebody runs */
 
 	/* Atomic. */
 	uint32_t nmspinning __attribute__((aligned(CACHELINE)));
 	uint64_t goidgen;
-	uint32_t timersleep;	/* an M sleeps for the next timer */
-	int64_t polluntil;	/* until when it sleeps */
-	uint64_t ncreated, nended;	/* Gs, where no P counts them */
-	uint64_t gspeak;	/* live Gs at the most, as far as somebody looked */
-	uint32_t mainended;	/* the last thread to end ends the process */
-	uint64_t nhandoffs, nlate;	/* statistics */
-	uint32_t nbound;	/* Gs that have a kernel thread of their own */
+	uint32_t timersleep;	   /* an M sleeps for the next timer */
+	int64_t polluntil;	   /* until when it sleeps */
+	uint64_t ncreated, nended; /* Gs, where no P counts them */
+	uint64_t gspeak;    /* live Gs at the most, as far as somebody looked */
+	uint32_t mainended; /* the last thread to end ends the process */
+	uint64_t nhandoffs, nlate; /* statistics */
+	uint32_t nbound; /* Gs that have a kernel thread of their own */
 
 	struct note timernote;
 	struct note sysmonnote;
-	int64_t newmwhen;	/* sysmon: when to ask for a kernel thread again */
-	int64_t starttime;	/* nanotime() */
+	int64_t newmwhen;  /* sysmon: when to ask for a kernel thread again */
+	int64_t starttime; /* nanotime() */
 };
 
 extern struct sched sched;
-extern struct p **allp;		/* maxprocs entries; sched.lock to change */
-extern struct m *allm;		/* atomic push; never shrinks */
-extern struct g *allgs;		/* atomic push under allglock; never shrinks */
+extern struct p **allp; /* maxprocs entries; sched.lock to change */
+extern struct m *allm;	/* atomic push; never shrinks */
+extern struct g *allgs; /* atomic push under allglock; never shrinks */
 extern struct mutex allglock;
 
 #define MAXPROCS 4096

@@ -15,7 +15,7 @@
 
 #include "core/runtime.h"
 
-#define SIGSETXID 33		/* nptl/pthreadP.h */
+#define SIGSETXID 33 /* nptl/pthreadP.h */
 
 /* The kernel's, asm/signal.h. */
 struct ksigaction {
@@ -55,12 +55,14 @@ setxidinit(void)
 {
 	struct ksigaction act;
 
-	if (rawsyscall(SYS_rt_sigaction, SIGSETXID, 0, (long)&act, 8, 0, 0) != 0 ||
+	if (rawsyscall(SYS_rt_sigaction, SIGSETXID, 0, (long)&act, 8, 0, 0) !=
+		0 ||
 	    act.handler == onsetxid || (void *)act.handler == (void *)SIG_DFL)
 		return;
 	libcs = act;
 	act.handler = onsetxid;
-	act.mask = UINT64_MAX;	/* no handler of the program's on a borrowed TCB */
+	act.mask =
+	    UINT64_MAX; /* no handler of the program's on a borrowed TCB */
 	rawsyscall(SYS_rt_sigaction, SIGSETXID, (long)&act, 0, 8, 0, 0);
 }
 

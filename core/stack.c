@@ -14,8 +14,8 @@
 
 #include "core/runtime.h"
 
-#define MINCLASSBITS 14			/* 16 KiB */
-#define MAXCLASSBITS 40			/* 1 TiB */
+#define MINCLASSBITS 14 /* 16 KiB */
+#define MAXCLASSBITS 40 /* 1 TiB */
 #define NCLASSES ((MAXCLASSBITS - MINCLASSBITS) * 4)
 #define SLABMAX (64ul << 20)
 
@@ -27,7 +27,7 @@ struct slab {
 _Static_assert(NCLASSES == STACKCLASSES, "sched.gfree");
 
 static struct mutex stackslock;
-static struct slab slabs[NCLASSES];	/* stackslock */
+static struct slab slabs[NCLASSES]; /* stackslock */
 
 size_t
 stackclasssize(int class)
@@ -64,7 +64,8 @@ stackalloc(int class)
 
 	lock(&stackslock);
 	if (s->end - s->cur < size) {
-		size_t n = s->nextsize > size ? s->nextsize / size * size : size;
+		size_t n =
+		    s->nextsize > size ? s->nextsize / size * size : size;
 		uintptr_t base = (uintptr_t)sysreserve(n);
 
 		if (base == 0 && n > size) {

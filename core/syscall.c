@@ -37,8 +37,8 @@ claimm(struct m *mp, struct p *pp)
 		 * nop is compared again: between the two the M may have been in
 		 * the runtime, given its P up and got another one.
 		 */
-		if (load_acq(&mp->nop) == CLAIMED && load_acq(&mp->locks) == 0 &&
-		    mp->p == pp)
+		if (load_acq(&mp->nop) == CLAIMED &&
+		    load_acq(&mp->locks) == 0 && mp->p == pp)
 			return true;
 		cas_acqrel(&mp->nop, CLAIMED, HASP);
 	}
@@ -76,7 +76,7 @@ entersyscall(void)
 	struct m *mp = gp->m;
 
 	if (unlikely(mp->locks != 0))
-		return;		/* a signal handler that interrupted the runtime */
+		return; /* a signal handler that interrupted the runtime */
 	store_rlx(&gp->status, Gsyscall);
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
 	store_rlx(&mp->insyscall, 1);

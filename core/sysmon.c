@@ -14,16 +14,16 @@
 
 #include "core/runtime.h"
 
-#define MINDELAY 20000ll	/* ns */
+#define MINDELAY 20000ll /* ns */
 #define MAXDELAY 10000000ll
-#define LONELYDELAY 1000000ll	/* the longest a lone G waits while a P idles */
-#define IDLEROUNDS 50		/* rounds at MINDELAY before the back-off */
-#define SLICE 10000000ll	/* Go's forcePreemptNS */
+#define LONELYDELAY 1000000ll /* the longest a lone G waits while a P idles */
+#define IDLEROUNDS 50	      /* rounds at MINDELAY before the back-off */
+#define SLICE 10000000ll      /* Go's forcePreemptNS */
 #define STATSDELAY 10000000ll
 
 void (*monitorhook)(void);
-static uint32_t hookwanted;	/* atomic */
-static struct g monitorg;	/* sysmon's own: direct, and on no list */
+static uint32_t hookwanted; /* atomic */
+static struct g monitorg;   /* sysmon's own: direct, and on no list */
 static struct m monitorm;
 
 /* One store and one futex wake-up: fit for a signal handler. */
@@ -39,7 +39,8 @@ onsystem(void)
 {
 	struct g *gp = getg();
 
-	return gp != NULL && gp->m->g0 == gp && (!gp->adopted || gp == &monitorg);
+	return gp != NULL && gp->m->g0 == gp &&
+	    (!gp->adopted || gp == &monitorg);
 }
 
 /* sched.lock held. */
@@ -65,8 +66,8 @@ sleeping(int32_t tid, bool unknown)
 
 	n += fmtu64(path + n, (uint64_t)tid);
 	memcpy(path + n, "/stat", 6);
-	fd = rawsyscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0,
-	    0, 0);
+	fd = rawsyscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC,
+	    0, 0, 0);
 	if (fd < 0)
 		return unknown;
 	r = rawsyscall(SYS_read, fd, (long)buf, sizeof(buf) - 1, 0, 0, 0);
@@ -74,7 +75,7 @@ sleeping(int32_t tid, bool unknown)
 	if (r <= 0)
 		return unknown;
 	buf[r] = 0;
-	p = strrchr(buf, ')');		/* the name may hold anything */
+	p = strrchr(buf, ')'); /* the name may hold anything */
 	if (p == NULL || p[1] == 0)
 		return unknown;
 	return p[2] == 'S' || p[2] == 'D';
@@ -144,7 +145,8 @@ retake(int64_t now)
 			}
 			if (runqempty(pp) && load_rlx(&sched.runqsize) == 0 &&
 			    load_rlx(&sched.nmspinning) +
-				    load_rlx(&sched.npidle) > 0 &&
+				    load_rlx(&sched.npidle) >
+				0 &&
 			    now - pp->syscallwhen < SLICE)
 				continue;
 			if (retakep(pp, mp)) {
@@ -287,8 +289,7 @@ checkdead(void)
 {
 	if (!debug.checkdead || sched.nmidle != sched.mcount ||
 	    load_rlx(&sched.nbound) != 0 || sched.newms != NULL ||
-	    sched.runqsize != 0 || nexttimer() != 0 ||
-	    gslive() == 0)
+	    sched.runqsize != 0 || nexttimer() != 0 || gslive() == 0)
 		return;
 	print("libgmpthread: all threads are asleep - deadlock!\n");
 	schedtrace();

@@ -12,7 +12,7 @@
 
 #include "core/runtime.h"
 
-#define HEAPMIN 512		/* one page of pointers */
+#define HEAPMIN 512 /* one page of pointers */
 
 static void
 place(struct timerheap *h, uint32_t i, struct timer *t)

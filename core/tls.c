@@ -28,16 +28,16 @@
 /* A module's TLS.  The image is our copy: dlclose may unmap the original. */
 struct tlsmodule {
 	size_t modid;
-	size_t offset;		/* below the TCB */
+	size_t offset; /* below the TCB */
 	size_t filesz, memsz;
-	const void *original;	/* tells modules apart, never read */
+	const void *original; /* tells modules apart, never read */
 	const char *image;
 };
 
 struct modtab {
-	uint64_t print;		/* of the loader's modules that it was made for */
-	bool dynamic;		/* some module's TLS is allocated on first use */
-	uint32_t nslots;	/* highest module id, and the one after it */
+	uint64_t print;	 /* of the loader's modules that it was made for */
+	bool dynamic;	 /* some module's TLS is allocated on first use */
+	uint32_t nslots; /* highest module id, and the one after it */
 	uint32_t n;
 	struct tlsmodule mod[];
 };
@@ -49,18 +49,18 @@ __thread struct g *tls_g __attribute__((tls_model("initial-exec")));
 static size_t sizeofpthread;
 static size_t listoff, canceloff, specificoff, firstblockoff, robustoff;
 static ptrdiff_t rseqoff, respoff;
-static size_t ltlsoff, ltlsmodid;	/* in struct link_map */
+static size_t ltlsoff, ltlsmodid; /* in struct link_map */
 static size_t robustlen;
 static size_t tlsalign;
-static struct modtab *modtab;		/* published by store_rel */
+static struct modtab *modtab; /* published by store_rel */
 static struct mutex modlock;
-static size_t libclo, libchi, ourlo, ourhi;	/* offsets below the TCB */
+static size_t libclo, libchi, ourlo, ourhi; /* offsets below the TCB */
 
 struct listnode {
 	struct listnode *next, *prev;
 };
 
-static struct listnode *stackuser;	/* _rtld_global._dl_stack_user */
+static struct listnode *stackuser; /* _rtld_global._dl_stack_user */
 static struct mutex linkmutex;
 
 static void *(*dl_allocate_tls)(void *);
@@ -144,7 +144,8 @@ fingerprint(uint32_t n)
 
 	for (i = 0; i < l->len && i <= n; i++)
 		sum += ((uintptr_t)load_rlx(&l->slot[i].map) +
-		    load_rlx(&l->slot[i].gen)) * (2 * i + 1);
+			   load_rlx(&l->slot[i].gen)) *
+		    (2 * i + 1);
 	return sum;
 }
 
@@ -172,7 +173,8 @@ findmodule(struct dl_phdr_info *info, size_t size, void *arg)
 	if (c->tab->nslots <= info->dlpi_tls_modid)
 		c->tab->nslots = (uint32_t)info->dlpi_tls_modid + 1;
 	for (lm = _r_debug.r_map; lm != NULL; lm = lm->l_next) {
-		if (*(size_t *)((char *)lm + ltlsmodid) == info->dlpi_tls_modid) {
+		if (*(size_t *)((char *)lm + ltlsmodid) ==
+		    info->dlpi_tls_modid) {
 			off = *(size_t *)((char *)lm + ltlsoff);
 			break;
 		}
@@ -229,8 +231,7 @@ static bool
 scanmodules(void)
 {
 	struct modtab *old = modtab, *tab;
-	const size_t tabsize =
-	    sizeof(*tab) + MAXMODULES * sizeof(tab->mod[0]);
+	const size_t tabsize = sizeof(*tab) + MAXMODULES * sizeof(tab->mod[0]);
 	struct findctx c;
 	size_t below;
 	uint32_t i;
@@ -306,7 +307,8 @@ tlsinit(void)
 	    !field("_thread_db_pthread_list", sizeofpthread, &listoff) ||
 	    !field("_thread_db_pthread_cancelhandling", sizeofpthread,
 		&canceloff) ||
-	    !field("_thread_db_pthread_specific", sizeofpthread, &specificoff) ||
+	    !field("_thread_db_pthread_specific", sizeofpthread,
+		&specificoff) ||
 	    !field("_thread_db_link_map_l_tls_offset", 1 << 16, &ltlsoff) ||
 	    !field("_thread_db_link_map_l_tls_modid", 1 << 16, &ltlsmodid))
 		return "libc does not describe its thread structure";
@@ -320,7 +322,8 @@ tlsinit(void)
 		return "libc's thread-specific data is not where it says";
 	firstblockoff = (size_t)(p - self);
 	if (rawsyscall(SYS_get_robust_list, 0, (long)&head, (long)&robustlen, 0,
-		0, 0) != 0 || (char *)head < self ||
+		0, 0) != 0 ||
+	    (char *)head < self ||
 	    (char *)head + robustlen > self + sizeofpthread)
 		return "libc's robust list is not in its thread structure";
 	robustoff = (size_t)((char *)head - self);
@@ -488,7 +491,7 @@ tlsreset(struct g *gp)
 			memcpy(tcb - libclo, save, nlibc);
 		tlsself(gp);
 		if (gp->tlsdirty)
-			tlslink(tcb);	/* fork's child emptied the list */
+			tlslink(tcb); /* fork's child emptied the list */
 		gp->tlsdirty = false;
 	} else {
 		for (i = 0; i < tab->n; i++) {
@@ -540,7 +543,7 @@ tlsforkchild(struct g *self)
 	}
 }
 
-/* --- self-test ---------------------------------------------------------------- */
+/* --- self-test ------------------------------------------------------------ */
 
 static struct gobuf testback, *testself;
 static __thread int testvar __attribute__((tls_model("initial-exec"))) = 42;

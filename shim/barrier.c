@@ -20,13 +20,13 @@ struct pbarrier {
 	union {
 		uint64_t state;
 		struct {
-			uint32_t arrived;	/* __in */
-			uint32_t round;		/* __current_round */
+			uint32_t arrived; /* __in */
+			uint32_t round;	  /* __current_round */
 		};
 	};
-	uint32_t count;		/* constant */
-	int32_t shared;		/* constant */
-	uint32_t leaving;	/* __out */
+	uint32_t count;	  /* constant */
+	int32_t shared;	  /* constant */
+	uint32_t leaving; /* __out */
 };
 
 _Static_assert(sizeof(struct pbarrier) <= sizeof(pthread_barrier_t), "size");

@@ -21,10 +21,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/atomic.h"
 #include "shim/shim.h"
 
-#define SIGCANCEL 32		/* nptl/pthreadP.h */
+#define SIGCANCEL 32 /* nptl/pthreadP.h */
 
 /* The kernel's, asm/signal.h. */
 struct ksigaction {
@@ -60,8 +59,9 @@ oncancel(int sig, siginfo_t *info, void *context)
 		return;
 	}
 	word = load_acq(gcancelword(gp));
-	if ((word & cancelledbits) != cancelledbits || (word & disabledbit) != 0 ||
-	    (word & asyncbit) == 0 || gthreadof(gp)->exiting || ginruntime(gp))
+	if ((word & cancelledbits) != cancelledbits ||
+	    (word & disabledbit) != 0 || (word & asyncbit) == 0 ||
+	    gthreadof(gp)->exiting || ginruntime(gp))
 		return;
 	/* This handler never returns, but its M goes on. */
 	gsetsigmask(gthreadof(gp)->sigmask);
@@ -97,8 +97,8 @@ cancelinit(struct g *self)
 		__atomic_fetch_and(word, ~cancelledbits, __ATOMIC_ACQ_REL);
 		pthread_setcanceltype(type, NULL);
 		pthread_setcancelstate(state, NULL);
-		rawsyscall(SYS_rt_sigaction, SIGCANCEL, 0, (long)&libchandler, 8,
-		    0, 0);
+		rawsyscall(SYS_rt_sigaction, SIGCANCEL, 0, (long)&libchandler,
+		    8, 0, 0);
 		act = libchandler;
 		act.handler = oncancel;
 		rawsyscall(SYS_rt_sigaction, SIGCANCEL, (long)&act, 0, 8, 0, 0);

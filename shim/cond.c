@@ -38,8 +38,8 @@ enum { CONDSHARED = 1, MONOTONIC = 2 };
 /* pthread_cond_t */
 struct pcond {
 	union {
-		uint64_t state;		/* see above */
-		uint32_t seq;		/* its low half */
+		uint64_t state; /* see above */
+		uint32_t seq;	/* its low half */
 	};
 	uint32_t unused[7];
 	uint32_t flags;
@@ -48,10 +48,12 @@ struct pcond {
 
 _Static_assert(sizeof(struct pcond) == sizeof(pthread_cond_t), "size");
 _Static_assert(offsetof(struct pcond, flags) ==
-    offsetof(pthread_cond_t, __data.__wrefs), "layout");
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "seq is the low half");
+	offsetof(pthread_cond_t, __data.__wrefs),
+    "layout");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+    "seq is the low half");
 
-/* --- shared with other processes ------------------------------------------- */
+/* --- shared with other processes ------------------------------------------ */
 
 /*
  * A shared condition with a private mutex.  libc would release the mutex by its
@@ -74,7 +76,8 @@ mixed_wait(pthread_mutex_t *mutex, int clock, int64_t deadline)
 	seq = load_acq(&mixed.seq);
 	err = mutexunlockwait(mutex);
 	if (err == 0) {
-		r = park(&mixed.seq, seq, BITSET_ANY, clock, deadline, WAITCOND);
+		r = park(&mixed.seq, seq, BITSET_ANY, clock, deadline,
+		    WAITCOND);
 		err = mutexlockwait(mutex);
 	}
 	xadd_acqrel(&mixed.waiters, -1u);
@@ -121,7 +124,7 @@ shared_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u,
 	return err;
 }
 
-/* --- waiting ---------------------------------------------------------------- */
+/* --- waiting -------------------------------------------------------------- */
 
 static int
 waituntil(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u)
@@ -202,7 +205,7 @@ pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 	return waituntil(cond, mutex, (struct until){ clock, abstime });
 }
 
-/* --- waking ----------------------------------------------------------------- */
+/* --- waking --------------------------------------------------------------- */
 
 int
 condsignal(pthread_cond_t *cond)

@@ -32,8 +32,8 @@ static long
 futexwait(const uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
     uint32_t bitset)
 {
-	int clock = (op & FUTEX_CLOCK_REALTIME) != 0 ? CLOCKID_REAL
-	                                             : CLOCKID_MONO;
+	int clock =
+	    (op & FUTEX_CLOCK_REALTIME) != 0 ? CLOCKID_REAL : CLOCKID_MONO;
 	int64_t deadline = NODEADLINE, now;
 	int err = 0;
 
@@ -82,11 +82,12 @@ modify(uint32_t *addr, uint32_t code, uint32_t *old)
 		*old = __atomic_fetch_or(addr, (uint32_t)arg, __ATOMIC_ACQ_REL);
 		return 0;
 	case FUTEX_OP_ANDN:
-		*old = __atomic_fetch_and(addr, ~(uint32_t)arg,
-		    __ATOMIC_ACQ_REL);
+		*old =
+		    __atomic_fetch_and(addr, ~(uint32_t)arg, __ATOMIC_ACQ_REL);
 		return 0;
 	case FUTEX_OP_XOR:
-		*old = __atomic_fetch_xor(addr, (uint32_t)arg, __ATOMIC_ACQ_REL);
+		*old =
+		    __atomic_fetch_xor(addr, (uint32_t)arg, __ATOMIC_ACQ_REL);
 		return 0;
 	default:
 		return -ENOSYS;
@@ -156,10 +157,9 @@ futex(uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 	 * with priority inheritance has the kernel's thread id in it.
 	 */
 	if (((op & FUTEX_PRIVATE_FLAG) == 0 && sharedmemory(addr)) ||
-	    cmd == FUTEX_FD ||
-	    cmd > FUTEX_WAKE_BITSET ||
-	    (cmd >= FUTEX_LOCK_PI && cmd <= FUTEX_TRYLOCK_PI) ||
-	    addr == NULL || badaddr(addr)) {
+	    cmd == FUTEX_FD || cmd > FUTEX_WAKE_BITSET ||
+	    (cmd >= FUTEX_LOCK_PI && cmd <= FUTEX_TRYLOCK_PI) || addr == NULL ||
+	    badaddr(addr)) {
 		if (!ong())
 			return libc.syscall(SYS_futex, (long)addr, op, val,
 			    (long)ts, (long)addr2, val3);
@@ -194,12 +194,12 @@ futex(uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 		return result(requeue(addr, n, addr2, n2, NULL));
 	case FUTEX_CMP_REQUEUE:
 		return result(requeue(addr, n, addr2, n2, &val3));
-	default:	/* FUTEX_WAKE_OP */
+	default: /* FUTEX_WAKE_OP */
 		return result(wakeop(addr, n, addr2, n2, val3));
 	}
 }
 
-/* --- syscall() ------------------------------------------------------------------ */
+/* --- syscall() ------------------------------------------------------------ */
 
 /* Whether the call changes the kernel thread that it is made on, and no other. */
 static bool
@@ -210,7 +210,7 @@ changesthread(long nr, long arg)
 	case SYS_ioprio_set:
 	case SYS_landlock_restrict_self:
 	case SYS_personality:
-	case SYS_ptrace:	/* the tracer is a thread */
+	case SYS_ptrace: /* the tracer is a thread */
 	case SYS_sched_setaffinity:
 	case SYS_sched_setattr:
 	case SYS_sched_setparam:
@@ -242,8 +242,8 @@ changesthread(long nr, long arg)
  * Declared without libc's variadic prototype: up to six arguments come in the
  * same places either way, and what the caller did not pass nobody looks at.
  */
-EXPORT long syscall6(long nr, long a, long b, long c, long d, long e, long f)
-    __asm__("syscall");
+EXPORT long syscall6(long nr, long a, long b, long c, long d, long e,
+    long f) __asm__("syscall");
 
 long
 syscall6(long nr, long a, long b, long c, long d, long e, long f)

@@ -10,7 +10,7 @@
 #define WORDBITS 64
 
 static uint64_t used[PTHREAD_KEYS_MAX / WORDBITS];
-static uint32_t nwords;		/* words of used that ever had a bit */
+static uint32_t nwords; /* words of used that ever had a bit */
 static void (*destructors[PTHREAD_KEYS_MAX])(void *);
 
 int
@@ -67,8 +67,7 @@ destroyround(uint32_t words)
 		/* Acquire: the destructors.  Pairs with pthread_key_create(). */
 		bits = load_acq(&used[word]);
 		for (; bits != 0; bits &= bits - 1) {
-			key = word * WORDBITS +
-			    (uint32_t)__builtin_ctzll(bits);
+			key = word * WORDBITS + (uint32_t)__builtin_ctzll(bits);
 			value = pthread_getspecific(key);
 			if (value == NULL)
 				continue;
@@ -92,7 +91,8 @@ dropvalues(uint32_t words)
 	for (uint32_t word = 0; word < words; word++)
 		for (bits = load_acq(&used[word]); bits != 0; bits &= bits - 1)
 			pthread_setspecific(word * WORDBITS +
-			    (uint32_t)__builtin_ctzll(bits), NULL);
+				(uint32_t)__builtin_ctzll(bits),
+			    NULL);
 }
 
 void

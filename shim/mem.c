@@ -11,13 +11,12 @@
 #include <sys/mman.h>
 #include <sys/shm.h>
 
-#include "core/atomic.h"
 #include "shim/shim.h"
 
 #define MAXRANGES 512
 
 struct range {
-	uintptr_t lo, hi;	/* hi: first byte behind it */
+	uintptr_t lo, hi; /* hi: first byte behind it */
 };
 
 /* lock.  nranges is read without it: 0 is the common case. */

@@ -43,7 +43,7 @@
 
 enum { LOCKED = 1, WOKEN = 2, DIED = 4, STARVING = 8, WAITER = 16 };
 
-#define STARVATION 1000000	/* ns, as Go's mutex has it */
+#define STARVATION 1000000 /* ns, as Go's mutex has it */
 
 #define MAXBARGES 128
 
@@ -58,32 +58,35 @@ enum { INCONSISTENT = INT_MAX, NOTRECOVERABLE = INT_MAX - 1 };
 
 /* pthread_mutex_t.  Fields without a note belong to the holder. */
 struct pmutex {
-	uint32_t word;		/* see above */
-	uint32_t count;		/* how often it is locked, if recursive */
-	int32_t owner;		/* others compare it with their own id */
-	uint32_t nusers;	/* pthread_mutex_destroy: EBUSY */
-	int32_t kind;		/* constant */
-	int32_t holder;		/* robust: the id; others compare it */
+	uint32_t word;	 /* see above */
+	uint32_t count;	 /* how often it is locked, if recursive */
+	int32_t owner;	 /* others compare it with their own id */
+	uint32_t nusers; /* pthread_mutex_destroy: EBUSY */
+	int32_t kind;	 /* constant */
+	int32_t holder;	 /* robust: the id; others compare it */
 	union {
-		struct {	/* robust: the list of its thread */
+		struct { /* robust: the list of its thread */
 			struct pmutex *next, *prev;
 		};
 		struct {
-			int32_t ceiling;	/* PROTECT */
-			uint32_t barges;	/* since the last yield */
+			int32_t ceiling; /* PROTECT */
+			uint32_t barges; /* since the last yield */
 		};
 	};
 };
 
 _Static_assert(sizeof(struct pmutex) <= sizeof(pthread_mutex_t), "size");
 _Static_assert(offsetof(struct pmutex, owner) ==
-    offsetof(pthread_mutex_t, __data.__owner), "layout");
+	offsetof(pthread_mutex_t, __data.__owner),
+    "layout");
 _Static_assert(offsetof(struct pmutex, nusers) ==
-    offsetof(pthread_mutex_t, __data.__nusers), "layout");
+	offsetof(pthread_mutex_t, __data.__nusers),
+    "layout");
 _Static_assert(offsetof(struct pmutex, kind) ==
-    offsetof(pthread_mutex_t, __data.__kind), "layout");
+	offsetof(pthread_mutex_t, __data.__kind),
+    "layout");
 
-/* --- the word -------------------------------------------------------------- */
+/* --- the word ------------------------------------------------------------- */
 
 /* 0, ETIMEDOUT, or EINVAL for a bad time, which counts only when it waits. */
 static __attribute__((noinline)) int
@@ -208,7 +211,7 @@ normal(const struct pmutex *m)
 	return likely((load_rlx(&m->kind) & SPECIAL) == 0);
 }
 
-/* --- robust, private -------------------------------------------------------- */
+/* --- robust, private ------------------------------------------------------ */
 
 /*
  * The mutexes that a thread holds are listed at its G.  glibc lists them in the
@@ -323,7 +326,7 @@ robustexit(void)
 	}
 }
 
-/* --- all other kinds --------------------------------------------------------- */
+/* --- all other kinds ------------------------------------------------------ */
 
 /*
  * glibc raises the caller to the ceiling.  The kernel refuses that for a thread
@@ -349,7 +352,7 @@ lock_kind(struct pmutex *m, enum how how, struct until u)
 {
 	int kind = load_rlx(&m->kind), self, err;
 
-	if ((kind & ~KINDS) != 0)	/* destroyed, or never one */
+	if ((kind & ~KINDS) != 0) /* destroyed, or never one */
 		return EINVAL;
 	if ((kind & PSHARED) != 0)
 		return sharedmutexlock((pthread_mutex_t *)m, how, u);
@@ -398,9 +401,9 @@ unlock_kind(struct pmutex *m, uint32_t users)
 		return robust_unlock(m);
 
 	mine = load_rlx(&m->owner) == selftid();
-	if (!mine && ((kind & INHERIT) != 0 ||
-	    type == PTHREAD_MUTEX_RECURSIVE_NP ||
-	    type == PTHREAD_MUTEX_ERRORCHECK_NP))
+	if (!mine &&
+	    ((kind & INHERIT) != 0 || type == PTHREAD_MUTEX_RECURSIVE_NP ||
+		type == PTHREAD_MUTEX_ERRORCHECK_NP))
 		return EPERM;
 	if (type == PTHREAD_MUTEX_RECURSIVE_NP && --m->count != 0)
 		return 0;
@@ -410,7 +413,7 @@ unlock_kind(struct pmutex *m, uint32_t users)
 	return 0;
 }
 
-/* --- the halves of a condition wait ------------------------------------------ */
+/* --- the halves of a condition wait --------------------------------------- */
 
 int
 mutexunlockwait(pthread_mutex_t *mutex)
@@ -441,7 +444,7 @@ mutexlockwait(pthread_mutex_t *mutex)
 	return 0;
 }
 
-/* --- what programs call -------------------------------------------------------- */
+/* --- what programs call --------------------------------------------------- */
 
 /*
  * glibc marks every robust mutex as shared, because the kernel wakes its waiters

@@ -8,7 +8,7 @@
 
 enum { INPROGRESS = 1, DONE = 2, GENERATION = 4 };
 
-static uint32_t generation;	/* written in a fork's only thread */
+static uint32_t generation; /* written in a fork's only thread */
 
 void
 onceforkchild(void)
@@ -39,7 +39,7 @@ finish(pthread_once_t *control, int value)
  * functions of the unwinder that is in use, and so load one into every process
  * or, worse, bring a second one.
  */
-enum { CLEANUP_PHASE = 2, CONTINUE_UNWIND = 8 };	/* the Itanium C++ ABI */
+enum { CLEANUP_PHASE = 2, CONTINUE_UNWIND = 8 }; /* the Itanium C++ ABI */
 
 int oncepersonality(int version, int actions, uint64_t class, void *exception,
     void *context);

@@ -12,7 +12,7 @@
 static int32_t *
 selftidp(void)
 {
-	selftid();		/* finds tcbtidoff */
+	selftid(); /* finds tcbtidoff */
 	return (int32_t *)((char *)threadpointer() + tcbtidoff);
 }
 
@@ -50,7 +50,8 @@ mutexnamed(const pthread_mutex_t *mutex)
 	int kind = mutex->__data.__kind, type = kind & TYPE;
 
 	return (kind & (ROBUST | INHERIT | PROTECT)) != 0 ||
-	    (type != PTHREAD_MUTEX_TIMED_NP && type != PTHREAD_MUTEX_ADAPTIVE_NP);
+	    (type != PTHREAD_MUTEX_TIMED_NP &&
+		type != PTHREAD_MUTEX_ADAPTIVE_NP);
 }
 
 /*
@@ -73,7 +74,7 @@ announcerobust(const pthread_mutex_t *mutex)
 		0) != 0)
 		return;
 	robusthead = head;
-	if (old == head)	/* a thread of libc's */
+	if (old == head) /* a thread of libc's */
 		return;
 	mrobusthead = old;
 	rawsyscall(SYS_set_robust_list, (long)head, (long)len, 0, 0, 0, 0);
@@ -108,8 +109,8 @@ sharedrobustexit(void)
 			continue;
 		}
 		/* Release: the critical section, as an unlock. */
-		while (!cas_rel(word, &v,
-		    (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
+		while (
+		    !cas_rel(word, &v, (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
 			;
 		if ((v & FUTEX_WAITERS) != 0)
 			rawsyscall(SYS_futex, (long)word, FUTEX_WAKE, 1, 0, 0,

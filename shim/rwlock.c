@@ -30,13 +30,13 @@ enum { WRITER = 1, WOKEN = 2, RWAIT = 4, WAITER = 8 };
 #define READER (UINT64_C(1) << 32)
 #define MAXREADERS (UINT64_C(1) << 31)
 
-enum { RBIT = 1, WBIT = 2 };		/* bitsets */
+enum { RBIT = 1, WBIT = 2 }; /* bitsets */
 
 /* pthread_rwlock_t */
 struct prwlock {
 	union {
 		uint64_t state;
-		uint32_t word;		/* its low half */
+		uint32_t word; /* its low half */
 	};
 };
 
@@ -61,7 +61,7 @@ writtenbyme(const pthread_rwlock_t *lock)
 	return load_rlx(&lock->__data.__cur_writer) == selftid();
 }
 
-/* --- shared with other processes ------------------------------------------- */
+/* --- shared with other processes ------------------------------------------ */
 
 /*
  * libc compares its __cur_writer with the caller's id, to unlock as well.  The G
@@ -83,13 +83,13 @@ shared_lock(pthread_rwlock_t *lock, bool write, struct until u)
 	if (u.abstime == NULL)
 		return SHARED(libc.pthread_rwlock_rdlock(lock));
 	if (write)
-		return SHARED(libc.pthread_rwlock_clockwrlock(lock, u.clock,
-		    u.abstime));
-	return SHARED(libc.pthread_rwlock_clockrdlock(lock, u.clock,
-	    u.abstime));
+		return SHARED(
+		    libc.pthread_rwlock_clockwrlock(lock, u.clock, u.abstime));
+	return SHARED(
+	    libc.pthread_rwlock_clockrdlock(lock, u.clock, u.abstime));
 }
 
-/* --- reading ---------------------------------------------------------------- */
+/* --- reading -------------------------------------------------------------- */
 
 static inline bool
 writerswait(uint64_t s)
@@ -185,7 +185,7 @@ pthread_rwlock_tryrdlock(pthread_rwlock_t *lock)
 	return 0;
 }
 
-/* --- writing ---------------------------------------------------------------- */
+/* --- writing -------------------------------------------------------------- */
 
 /*
  * The writer gives up, with the lock held in state s: readers that queued up
@@ -297,7 +297,7 @@ pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
 	return 0;
 }
 
-/* --- with a time limit --------------------------------------------------------- */
+/* --- with a time limit ---------------------------------------------------- */
 
 /* glibc checks these arguments before it looks at the lock. */
 static inline bool
@@ -342,7 +342,7 @@ pthread_rwlock_timedwrlock(pthread_rwlock_t *lock,
 	return wrlock(lock, (struct until){ CLOCK_REALTIME, abstime });
 }
 
-/* --- leaving ------------------------------------------------------------------ */
+/* --- leaving -------------------------------------------------------------- */
 
 EXPORT int
 pthread_rwlock_unlock(pthread_rwlock_t *lock)
@@ -363,7 +363,7 @@ pthread_rwlock_unlock(pthread_rwlock_t *lock)
 		else if (s >= READER)
 			next = s - READER;
 		else
-			return 0;	/* not held: undefined, and harmless */
+			return 0; /* not held: undefined, and harmless */
 		if (next != 0 && next < READER) {
 			wakereaders =
 			    (next & RWAIT) != 0 && readable(lock, next);

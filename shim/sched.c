@@ -13,11 +13,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/atomic.h"
 #include "shim/shim.h"
 
-static cpu_set_t startcpus;	/* of the process before its first thread */
-static int concurrency;		/* of pthread_setconcurrency() */
+static cpu_set_t startcpus; /* of the process before its first thread */
+static int concurrency;	    /* of pthread_setconcurrency() */
 
 void
 schedstart(void)
@@ -76,8 +75,8 @@ whose(pid_t tid, struct g **gp)
 	if (tid == 0 || tid == gtid(*gp))
 		return SELF;
 	*gp = gwithtid(tid);
-	return *gp != NULL && !giskthread(*gp) && tid != getpid() ? OTHERG :
-								     KERNEL;
+	return *gp != NULL && !giskthread(*gp) && tid != getpid() ? OTHERG
+								  : KERNEL;
 }
 
 /* The same for a pthread_t; NOBODY once the thread has ended. */
@@ -109,7 +108,7 @@ sched_yield(void)
 	return 0;
 }
 
-/* --- CPUs ------------------------------------------------------------------------ */
+/* --- CPUs ----------------------------------------------------------------- */
 
 /*
  * The calling thread is wired; its M gets the CPUs.  With those of the process
@@ -226,12 +225,12 @@ pthread_getaffinity_np(pthread_t t, size_t size, cpu_set_t *cpus)
 		return 0;
 	}
 	return libc.sched_getaffinity(gthreadof(gp)->sched ? gkerneltid(gp) : 0,
-		   size, cpus) == 0 ?
-	    0 :
-	    errno;
+		   size, cpus) == 0
+	    ? 0
+	    : errno;
 }
 
-/* --- policy and priority ------------------------------------------------------------ */
+/* --- policy and priority -------------------------------------------------- */
 
 static bool
 validpriority(int policy, int priority)
@@ -248,7 +247,8 @@ setself(struct g *gp, int policy, const struct sched_param *param)
 {
 	struct gthread *th = gthreadof(gp);
 
-	if (!validpriority(policy & ~SCHED_RESET_ON_FORK, param->sched_priority)) {
+	if (!validpriority(policy & ~SCHED_RESET_ON_FORK,
+		param->sched_priority)) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -266,7 +266,8 @@ setself(struct g *gp, int policy, const struct sched_param *param)
 static int
 setother(struct g *gp, int policy, const struct sched_param *param)
 {
-	if (!validpriority(policy & ~SCHED_RESET_ON_FORK, param->sched_priority))
+	if (!validpriority(policy & ~SCHED_RESET_ON_FORK,
+		param->sched_priority))
 		return EINVAL;
 	gthreadof(gp)->policy = policy;
 	gthreadof(gp)->priority = param->sched_priority;
@@ -373,7 +374,7 @@ sched_getparam(pid_t tid, struct sched_param *param)
 	return 0;
 }
 
-/* --- the number of Ps ------------------------------------------------------------------ */
+/* --- the number of Ps ----------------------------------------------------- */
 
 /* POSIX's own knob, a no-op in NPTL; 0 leaves the choice to us. */
 EXPORT int
@@ -396,7 +397,7 @@ pthread_getconcurrency(void)
 	return load_rlx(&concurrency);
 }
 
-/* --- CPU time ---------------------------------------------------------------------------- */
+/* --- CPU time ------------------------------------------------------------- */
 
 /*
  * The clock of the kernel thread that runs the thread now, the process's when
@@ -415,8 +416,8 @@ pthread_getcpuclockid(pthread_t t, clockid_t *clock)
 	case OTHERG:
 		tid = gkerneltid(gp);
 		/* kernel/time/posix-cpu-timers.c: thread clocks by tid */
-		*clock = tid != 0 ? (clockid_t)((~(unsigned)tid) << 3 | 6) :
-				    CLOCK_PROCESS_CPUTIME_ID;
+		*clock = tid != 0 ? (clockid_t)((~(unsigned)tid) << 3 | 6)
+				  : CLOCK_PROCESS_CPUTIME_ID;
 		return 0;
 	case NOBODY:
 		return ESRCH;

@@ -13,7 +13,7 @@
 struct psem {
 	union {
 		uint64_t state;
-		uint32_t value;		/* its low half */
+		uint32_t value; /* its low half */
 	};
 	int32_t shared;
 };

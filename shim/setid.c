@@ -98,25 +98,20 @@ setregid(gid_t rgid, gid_t egid)
 EXPORT int
 setresuid(uid_t ruid, uid_t euid, uid_t suid)
 {
-	return setids((struct ids){ .which = SETRESUID,
-	    .a = ruid,
-	    .b = euid,
-	    .c = suid });
+	return setids((
+	    struct ids){ .which = SETRESUID, .a = ruid, .b = euid, .c = suid });
 }
 
 EXPORT int
 setresgid(gid_t rgid, gid_t egid, gid_t sgid)
 {
-	return setids((struct ids){ .which = SETRESGID,
-	    .a = rgid,
-	    .b = egid,
-	    .c = sgid });
+	return setids((
+	    struct ids){ .which = SETRESGID, .a = rgid, .b = egid, .c = sgid });
 }
 
 EXPORT int
 setgroups(size_t n, const gid_t *groups)
 {
-	return setids((struct ids){ .which = SETGROUPS,
-	    .n = n,
-	    .groups = groups });
+	return setids(
+	    (struct ids){ .which = SETGROUPS, .n = n, .groups = groups });
 }

@@ -43,7 +43,7 @@ extern struct libc libc __attribute__((visibility("hidden")));
 #define SAME(ret, name, params, call) ret name params;
 #include "shim/hooks.def"
 
-/* --- a call into libc that may sleep: only when ong() -------------------- */
+/* --- a call into libc that may sleep: only when ong() --------------------- */
 /*
  * When libc cancels the thread in the call and unwinds, the leave is missing;
  * the runtime makes up for it (endsyscall in core/runtime.h).
@@ -78,29 +78,29 @@ extern struct libc libc __attribute__((visibility("hidden")));
 	})
 void leavefn(void *unused);
 
-/* --- key.c: called once by an ending thread ------------------------------ */
-void keysdestroy(void);		/* destructors in POSIX order, then every value NULL */
+/* --- key.c: called once by an ending thread ------------------------------- */
+void keysdestroy(void); /* destructors in POSIX order, then every value NULL */
 
-/* --- mem.c --------------------------------------------------------------- */
+/* --- mem.c ---------------------------------------------------------------- */
 /* True when another process may have the memory mapped, as far as we know. */
 bool sharedmemory(const void *addr);
 void memforkchild(void);
 
-/* --- mutex.c ------------------------------------------------------------- */
-void robustexit(void);		/* marks the robust mutexes that this thread holds */
+/* --- mutex.c -------------------------------------------------------------- */
+void robustexit(void); /* marks the robust mutexes that this thread holds */
 
-/* --- deadline.c: absolute times ------------------------------------------ */
+/* --- deadline.c: absolute times ------------------------------------------- */
 /*
  * Nanoseconds of an absolute timespec.  Sets *err to EINVAL when tv_nsec is out
  * of range; a time before 1970 is 0, one beyond the range NODEADLINE - 1.
  */
 int64_t deadlineof(const struct timespec *abstime, int *err);
 
-/* --- sleep.c: relative times, cancellation points ------------------------ */
+/* --- sleep.c: relative times, cancellation points ------------------------- */
 /* 0, EINVAL, or EINTR with what was left in *left, which may be NULL. */
 int sleepfor(const struct timespec *ts, struct timespec *left);
 
-/* --- thread.c, sched.c, fork.c ------------------------------------------- */
+/* --- thread.c, sched.c, fork.c -------------------------------------------- */
 /*
  * libc's interface for pthread_cleanup_push (nptl/cleanup.c).  pthread.h has it
  * only where exceptions are off.
@@ -121,7 +121,7 @@ void forkhandlers(void);
 void vforkenter(void);
 void vforkexit(void);
 
-/* --- signal.c ------------------------------------------------------------ */
+/* --- signal.c ------------------------------------------------------------- */
 /* tgkill() of a tid of the program's; -1 and errno. */
 int threadkill(int tid, int sig);
 /* A mask as gthread has it, without what cannot be blocked. */
@@ -129,7 +129,7 @@ uint64_t sigmaskof(const sigset_t *set);
 void signalstart(void);
 void signaladopt(void);
 
-/* --- cancel.c ------------------------------------------------------------ */
+/* --- cancel.c ------------------------------------------------------------- */
 /* Acts on a pending cancellation of the calling thread, if enabled. */
 void cancelpoint(void);
 

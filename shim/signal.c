@@ -19,11 +19,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "core/atomic.h"
 #include "shim/shim.h"
 
 #define NSIGNALS 64
-#define BIT(sig) (1ull << ((sig) - 1))
+#define BIT(sig) (1ull << ((sig)-1))
 /* libc's own two (SIGCANCEL, SIGSETXID), and those that cannot be blocked. */
 #define UNBLOCKABLE (BIT(32) | BIT(33) | BIT(SIGKILL) | BIT(SIGSTOP))
 
@@ -94,7 +93,7 @@ sigprocmask(int how, const sigset_t *set, sigset_t *old)
 	return -1;
 }
 
-/* --- jumps and contexts that carry a mask ------------------------------------------- */
+/* --- jumps and contexts that carry a mask --------------------------------- */
 
 /* libc sets the mask of the jump behind our back: the G's has to follow. */
 static void
@@ -146,20 +145,22 @@ swapcontext(ucontext_t *old, const ucontext_t *uc)
 	return libc.swapcontext(old, uc);
 }
 
-/* --- posting ------------------------------------------------------------------------- */
+/* --- posting -------------------------------------------------------------- */
 
-#define POSTED 0x676d70		/* si_errno of a signal that we sent on */
+#define POSTED 0x676d70 /* si_errno of a signal that we sent on */
 
-static siginfo_t infos[NSIGNALS + 1];	/* of posted ones; the last one wins */
+static siginfo_t infos[NSIGNALS + 1]; /* of posted ones; the last one wins */
 
 /* The kernel lets us make up no other codes; onsignal() takes infos[sig]. */
 static void
 sendon(int tid, int sig)
 {
-	siginfo_t info = { .si_signo = sig, .si_errno = POSTED,
+	siginfo_t info = { .si_signo = sig,
+		.si_errno = POSTED,
 		.si_code = SI_QUEUE };
 
-	rawsyscall(SYS_rt_tgsigqueueinfo, getpid(), tid, sig, (long)&info, 0, 0);
+	rawsyscall(SYS_rt_tgsigqueueinfo, getpid(), tid, sig, (long)&info, 0,
+	    0);
 }
 
 /* On gp: what was posted to it and is not blocked. */
@@ -246,10 +247,11 @@ post(struct g *gp, int sig, const siginfo_t *info)
 	monitorwake();
 }
 
-/* --- handlers -------------------------------------------------------------------------- */
+/* --- handlers ------------------------------------------------------------- */
 
-static struct sigaction actions[NSIGNALS + 1];	/* the program's; under sigblock */
-static uint32_t ours[NSIGNALS + 1];	/* atomic: onsignal() is in force */
+static struct sigaction
+    actions[NSIGNALS + 1];	    /* the program's; under sigblock */
+static uint32_t ours[NSIGNALS + 1]; /* atomic: onsignal() is in force */
 static pthread_mutex_t actionlock = PTHREAD_MUTEX_INITIALIZER;
 
 /* A fault of the instruction, or a write to a closed pipe: here or nowhere. */
@@ -313,7 +315,8 @@ onsignal(int sig, siginfo_t *info, void *context)
 		if (ginruntime(gp) ||
 		    (load_rlx(&th->sigpending) & BIT(sig)) == 0 ||
 		    (__atomic_fetch_and(&th->sigpending, ~BIT(sig),
-			 __ATOMIC_ACQ_REL) & BIT(sig)) == 0)
+			 __ATOMIC_ACQ_REL) &
+			BIT(sig)) == 0)
 			return;
 		*info = infos[sig];
 		handle(sig, info, context);
@@ -408,7 +411,7 @@ sysv_signal(int sig, sighandler_t handler)
 	return setsignal(sig, handler, SA_RESETHAND | SA_NODEFER);
 }
 
-/* --- signals to one thread ---------------------------------------------------------- */
+/* --- signals to one thread ------------------------------------------------ */
 
 /*
  * A signal with a handler is posted.  One without has its effect on the whole
@@ -437,7 +440,8 @@ queueg(struct g *gp, int sig, siginfo_t *info)
 		return 0;
 	}
 	if (info->si_code == SI_TKILL && tid != 0)
-		return (int)-rawsyscall(SYS_tgkill, getpid(), tid, sig, 0, 0, 0);
+		return (
+		    int)-rawsyscall(SYS_tgkill, getpid(), tid, sig, 0, 0, 0);
 	if (info->si_code == SI_TKILL)
 		return (int)-rawsyscall(SYS_kill, getpid(), sig, 0, 0, 0, 0);
 	return (int)-rawsyscall(SYS_rt_tgsigqueueinfo, getpid(),
@@ -489,7 +493,8 @@ threadkill(int tid, int sig)
 	int err;
 
 	if (gp == NULL || giskthread(gp))
-		return (int)libc.syscall(SYS_tgkill, getpid(), tid, sig, 0, 0, 0);
+		return (
+		    int)libc.syscall(SYS_tgkill, getpid(), tid, sig, 0, 0, 0);
 	err = signalg(gp, sig);
 	if (err == 0)
 		return 0;
@@ -500,7 +505,8 @@ threadkill(int tid, int sig)
 EXPORT int
 tgkill(pid_t pid, pid_t tid, int sig)
 {
-	return pid == getpid() ? threadkill(tid, sig) : libc.tgkill(pid, tid, sig);
+	return pid == getpid() ? threadkill(tid, sig)
+			       : libc.tgkill(pid, tid, sig);
 }
 
 /* Before the first thread. */
@@ -521,7 +527,8 @@ signaladopt(void)
 	for (sig = 1; sig <= NSIGNALS; sig++) {
 		if (sig == 32 || sig == 33 ||
 		    libc.sigaction(sig, NULL, &act) != 0 || !isfunction(&act) ||
-		    ((act.sa_flags & SA_SIGINFO) && act.sa_sigaction == onsignal))
+		    ((act.sa_flags & SA_SIGINFO) &&
+			act.sa_sigaction == onsignal))
 			continue;
 		install(sig, &act);
 	}

@@ -14,10 +14,10 @@
 #include <limits.h>
 
 enum {
-	FREE = 1,		/* glibc's on x86; its other ports: 0 */
-	HELD = 0,		/* glibc's on x86: this or less */
+	FREE = 1, /* glibc's on x86; its other ports: 0 */
+	HELD = 0, /* glibc's on x86: this or less */
 	YIELDS = 8,
-	RECHECK = 1000000,	/* ns */
+	RECHECK = 1000000, /* ns */
 };
 
 /* Threads that are parked on any spinlock. */

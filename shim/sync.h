@@ -6,7 +6,6 @@
 #ifndef SHIM_SYNC_H
 #define SHIM_SYNC_H
 
-#include "core/atomic.h"
 #include "shim/shim.h"
 
 /* Compare and swap; when it fails, *old is what was found. */
@@ -44,13 +43,14 @@ deadlineuntil(struct until u, int64_t *deadline)
 {
 	int err = 0;
 
-	*deadline = u.abstime == NULL ? NODEADLINE : deadlineof(u.abstime, &err);
+	*deadline =
+	    u.abstime == NULL ? NODEADLINE : deadlineof(u.abstime, &err);
 	return err;
 }
 
 /* __kind, as glibc's pthread_mutex_init and static initialisers set it. */
 enum mutexkind {
-	TYPE = 3,		/* PTHREAD_MUTEX_TIMED_NP ... ADAPTIVE_NP */
+	TYPE = 3, /* PTHREAD_MUTEX_TIMED_NP ... ADAPTIVE_NP */
 	ROBUST = 16,
 	INHERIT = 32,
 	PROTECT = 64,

@@ -15,7 +15,6 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "core/atomic.h"
 #include "shim/shim.h"
 
 enum { RUNNING, DETACHED, EXITED };
@@ -41,7 +40,7 @@ threadended(struct g *gp)
 	return load_acq(&gthreadof(gp)->state) == EXITED;
 }
 
-/* --- the life of a thread ------------------------------------------------------ */
+/* --- the life of a thread ------------------------------------------------- */
 
 /*
  * What POSIX wants done, in its order (nptl/pthread_create.c, start_thread):
@@ -74,7 +73,7 @@ threadend(void)
 		unpark(th->cleartid, 1, BITSET_ANY);
 	}
 	if (glast())
-		exit(0);	/* POSIX: as if the last thread had called it */
+		exit(0); /* POSIX: as if the last thread had called it */
 	/* Release: what the thread did happens before the join returns. */
 	if (__atomic_compare_exchange_n(&th->state, &old, EXITED, 0,
 		__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
@@ -118,7 +117,7 @@ threadstart(void *arg)
  * anew when pthread_setattr_default_np() changes it.
  */
 static pthread_attr_t defaultattr;
-static uint32_t havedefault;	/* atomic */
+static uint32_t havedefault; /* atomic */
 
 static void
 readdefault(void)
@@ -190,7 +189,8 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	th->arg = arg;
 	th->c11fn = c11fn;
 	th->sigmask = me->sigmask;
-	if (attr != &defaultattr && pthread_attr_getsigmask_np(attr, &mask) == 0)
+	if (attr != &defaultattr &&
+	    pthread_attr_getsigmask_np(attr, &mask) == 0)
 		th->sigmask = sigmaskof(&mask);
 	memcpy(th->name, me->name, sizeof(th->name));
 	th->stacksize = a.stacksize;
@@ -222,8 +222,8 @@ threadsinit(void)
 	if (schedmode() == MODE_MN)
 		signaladopt();
 	if (gp != NULL && gthreadof(gp)->name[0] == 0)
-		libc.prctl(PR_GET_NAME, (unsigned long)gthreadof(gp)->name, 0, 0,
-		    0);
+		libc.prctl(PR_GET_NAME, (unsigned long)gthreadof(gp)->name, 0,
+		    0, 0);
 	return schedmode();
 }
 
@@ -265,7 +265,7 @@ mainend(__pthread_unwind_buf_t *buf)
 	throw("mainend: the main thread was resumed");
 }
 
-/* --- join and detach ------------------------------------------------------------- */
+/* --- join and detach ------------------------------------------------------ */
 
 static int
 jointhread(pthread_t t, clockid_t clock, const struct timespec *abstime,
@@ -278,12 +278,12 @@ jointhread(pthread_t t, clockid_t clock, const struct timespec *abstime,
 
 	if (gp == NULL) {
 		if (clock == -1)
-			return ong() ? HANDOFF(libc.pthread_join(t, result)) :
-				       libc.pthread_join(t, result);
-		return ong() ? HANDOFF(libc.pthread_clockjoin_np(t, result,
-				   clock, abstime)) :
-			       libc.pthread_clockjoin_np(t, result, clock,
-				   abstime);
+			return ong() ? HANDOFF(libc.pthread_join(t, result))
+				     : libc.pthread_join(t, result);
+		return ong()
+		    ? HANDOFF(
+			  libc.pthread_clockjoin_np(t, result, clock, abstime))
+		    : libc.pthread_clockjoin_np(t, result, clock, abstime);
 	}
 	if (abstime != NULL) {
 		if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
@@ -305,8 +305,8 @@ jointhread(pthread_t t, clockid_t clock, const struct timespec *abstime,
 		r = 0;
 		while (load_acq(&th->state) == RUNNING && r == 0) {
 			r = park(&th->state, RUNNING, BITSET_ANY,
-			    clock == CLOCK_REALTIME ? CLOCKID_REAL :
-						      CLOCKID_MONO,
+			    clock == CLOCK_REALTIME ? CLOCKID_REAL
+						    : CLOCKID_MONO,
 			    deadline, WAITJOIN);
 			if (r == -EAGAIN)
 				r = 0;
@@ -380,7 +380,7 @@ pthread_detach(pthread_t t)
 	return 0;
 }
 
-/* --- C11 ---------------------------------------------------------------------------- */
+/* --- C11 ------------------------------------------------------------------ */
 
 EXPORT int
 thrd_create(thrd_t *t, thrd_start_t fn, void *arg)
@@ -390,9 +390,9 @@ thrd_create(thrd_t *t, thrd_start_t fn, void *arg)
 	if (threadsinit() == MODE_OFF)
 		return libc.thrd_create(t, fn, arg);
 	err = create(t, NULL, NULL, fn, arg);
-	return err == 0	     ? thrd_success :
-	       err == EAGAIN || err == ENOMEM ? thrd_nomem :
-					    thrd_error;
+	return err == 0			     ? thrd_success
+	    : err == EAGAIN || err == ENOMEM ? thrd_nomem
+					     : thrd_error;
 }
 
 EXPORT int
@@ -425,7 +425,7 @@ thrd_yield(void)
 	gosched();
 }
 
-/* --- names, stacks, identity ----------------------------------------------------------- */
+/* --- names, stacks, identity ---------------------------------------------- */
 
 /* The kernel's name of the process's first thread is the process's name. */
 static bool

@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-#define STACKALIGN 16		/* of rsp before a call */
-#define REDZONE 128		/* bytes below rsp that belong to the function */
+#define STACKALIGN 16 /* of rsp before a call */
+#define REDZONE 128   /* bytes below rsp that belong to the function */
 
 /* Tells the core that this is a spin loop. */
 static inline void
@@ -38,9 +38,10 @@ rawsyscall(long nr, long a, long b, long c, long d, long e, long f)
 	long r;
 
 	__asm__ volatile("syscall"
-	    : "=a"(r)
-	    : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-	    : "rcx", "r11", "memory");
+			 : "=a"(r)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8),
+			 "r"(r9)
+			 : "rcx", "r11", "memory");
 	return r;
 }
 

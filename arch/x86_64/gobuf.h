@@ -31,10 +31,10 @@ struct gobuf {
 	uintptr_t bp;
 	uintptr_t bx;
 	uintptr_t r12, r13, r14, r15;
-	uintptr_t tp;		/* set once, when the G gets its TCB */
+	uintptr_t tp; /* set once, when the G gets its TCB */
 	uint32_t mxcsr;
 	uint16_t fpcw;
-	uint16_t fpsw;		/* exception flags only */
+	uint16_t fpsw; /* exception flags only */
 };
 
 _Static_assert(offsetof(struct gobuf, sp) == GOBUF_SP, "gobuf.sp");
@@ -65,8 +65,8 @@ _Noreturn void gogo(const struct gobuf *to, void *arg);
  * pointer of g0, whose frames below its saved stack pointer are overwritten.
  * fn must not return.  Returns when somebody resumes from.
  */
-void *mcall1(struct gobuf *from, const struct gobuf *g0,
-    void (*fn)(void *), void *arg);
+void *mcall1(struct gobuf *from, const struct gobuf *g0, void (*fn)(void *),
+    void *arg);
 
 /* Saves the caller and returns 0; returns 1 when somebody resumes buf. */
 int gosave(struct gobuf *buf) __attribute__((returns_twice));

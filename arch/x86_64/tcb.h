@@ -12,13 +12,13 @@
 #include <string.h>
 
 struct tcbhead {
-	void *tcb;		/* this block itself (%fs:0) */
+	void *tcb; /* this block itself (%fs:0) */
 	void *dtv;
-	void *self;		/* pthread_self() (%fs:0x10) */
+	void *self; /* pthread_self() (%fs:0x10) */
 	int multiple_threads;
 	int gscope_flag;
 	uintptr_t sysinfo;
-	uintptr_t stack_guard;	/* compiler ABI: %fs:0x28 */
+	uintptr_t stack_guard; /* compiler ABI: %fs:0x28 */
 	uintptr_t pointer_guard;
 };
 

@@ -10,7 +10,7 @@ static pthread_t *threads;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t finished = PTHREAD_COND_INITIALIZER;
-static long left;		/* lock */
+static long left; /* lock */
 
 static void *
 stay(void *arg)

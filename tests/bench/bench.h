@@ -25,17 +25,17 @@
 
 /* The command line; each program says which of them it uses. */
 struct options {
-	long n;			/* -n: threads, or the argument of fib */
-	long times;		/* -k: operations of each thread */
-	const char *mode;	/* -m */
-	double target;		/* -d: seconds that one measurement lasts */
+	long n;		  /* -n: threads, or the argument of fib */
+	long times;	  /* -k: operations of each thread */
+	const char *mode; /* -m */
+	double target;	  /* -d: seconds that one measurement lasts */
 };
 
 static struct options opt = { .target = 0.2, .mode = "" };
 
 /* The measurement under way, then the last one; set by start() and stop(). */
 static struct {
-	double wall;		/* seconds */
+	double wall; /* seconds */
 	double cpu;
 } timing;
 
@@ -73,8 +73,10 @@ options(int argc, char **argv)
 			opt.n = atol(optarg);
 			break;
 		default:
-			fprintf(stderr, "usage: %s [-d milliseconds] "
-			    "[-k times] [-m mode] [-n count]\n", argv[0]);
+			fprintf(stderr,
+			    "usage: %s [-d milliseconds] "
+			    "[-k times] [-m mode] [-n count]\n",
+			    argv[0]);
 			exit(2);
 		}
 	}
@@ -196,14 +198,17 @@ struct gate {
 	pthread_mutex_t lock;
 	pthread_cond_t opened;
 	pthread_cond_t arrived;
-	long waiting;		/* lock */
-	long expected;		/* lock */
-	bool open;		/* lock */
+	long waiting;  /* lock */
+	long expected; /* lock */
+	bool open;     /* lock */
 };
 
-#define GATE_INITIALIZER { .lock = PTHREAD_MUTEX_INITIALIZER, \
-	.opened = PTHREAD_COND_INITIALIZER, \
-	.arrived = PTHREAD_COND_INITIALIZER }
+#define GATE_INITIALIZER                                                       \
+	{                                                                      \
+		.lock = PTHREAD_MUTEX_INITIALIZER,                             \
+		.opened = PTHREAD_COND_INITIALIZER,                            \
+		.arrived = PTHREAD_COND_INITIALIZER                            \
+	}
 
 static inline void
 pass(struct gate *gate)

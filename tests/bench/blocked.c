@@ -49,7 +49,10 @@ static double
 kernel(void)
 {
 	static const char *const names[] = {
-		"KernelStack", "PageTables", "Slab", NULL,
+		"KernelStack",
+		"PageTables",
+		"Slab",
+		NULL,
 	};
 
 	return kibibytes("/proc/meminfo", names);

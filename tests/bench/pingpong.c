@@ -5,9 +5,10 @@ enum { PING, PONG };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed[2] = {
-	PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER,
+	PTHREAD_COND_INITIALIZER,
+	PTHREAD_COND_INITIALIZER,
 };
-static int turn;		/* lock */
+static int turn; /* lock */
 
 static void
 play(int me, long n)

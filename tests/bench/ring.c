@@ -6,14 +6,14 @@
 
 #include "bench.h"
 
-#define LASTROUND (-1L)		/* a token that ends whoever passes it on */
+#define LASTROUND (-1L) /* a token that ends whoever passes it on */
 
 struct member {
 	_Alignas(CACHELINE) pthread_mutex_t lock;
 	pthread_cond_t arrived;
 	sem_t sem;
-	bool full;		/* lock; not with semaphores */
-	long token;		/* passes left; lock, or the semaphore */
+	bool full;  /* lock; not with semaphores */
+	long token; /* passes left; lock, or the semaphore */
 	struct member *next;
 	pthread_t thread;
 };
