@@ -179,7 +179,8 @@ forkchild(void)
 	forkunlock();
 	tlsforkchild(self);
 	memset(sched.gfree, 0, sizeof(sched.gfree));
-	sched.ngfree = 0;
+	memset(sched.gcold, 0, sizeof(sched.gcold));
+	sched.ngfree = sched.ngcold = 0;
 	gp = allgs;
 	allgs = NULL;
 	for (; gp != NULL; gp = next) {

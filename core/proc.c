@@ -928,21 +928,6 @@ malg(size_t guardsize, int class)
 
 #define GFSCAN 8    /* entries of a P's list that gfget looks at */
 #define GFBATCH 32  /* Gs that move between a P and sched at a time */
-#define GFWARM 1024 /* dead Gs in sched that keep their stacks' pages */
-
-/*
- * Beyond the warm ones a dead G gives back the pages of its frames, all but the
- * two at the top, where TCB and TLS are.
- */
-static void
-gftrim(struct g *gp)
-{
-	uintptr_t lo = gp->stack.lo,
-		  hi = (gp->stack.hi & ~(PAGESIZE - 1)) - PAGESIZE;
-
-	if (hi > lo)
-		sysunused(lo, hi - lo);
-}
 
 /* sched.lock held. */
 static void
@@ -951,6 +936,52 @@ globgfput(struct g *gp)
 	gp->schedlink = sched.gfree[gp->stackclass];
 	sched.gfree[gp->stackclass] = gp;
 	sched.ngfree++;
+}
+
+#define SCAVENGE 64 /* dead Gs that are trimmed at a time */
+#define GFWARM 256  /* dead Gs that keep their pages */
+
+/*
+ * sysmon, now and then: dead Gs beyond the warm ones give back the pages of
+ * their frames, all but the two at the top, where TCB and TLS are.  Not when a
+ * thread ends: the page faults would come back with the next one.  True when
+ * there may be more.
+ */
+bool
+scavenge(void)
+{
+	struct g *gp, *list = NULL;
+	uintptr_t lo, hi;
+	int class, n = 0;
+
+	if (load_rlx(&sched.ngfree) <= GFWARM)
+		return false;
+	lock(&sched.lock);
+	for (class = 0; class < STACKCLASSES && n < SCAVENGE; class++) {
+		while ((gp = sched.gfree[class]) != NULL && n < SCAVENGE) {
+			sched.gfree[class] = gp->schedlink;
+			gp->schedlink = list;
+			list = gp;
+			n++;
+		}
+	}
+	sched.ngfree -= (uint32_t)n;
+	unlock(&sched.lock);
+	for (gp = list; gp != NULL; gp = gp->schedlink) {
+		lo = gp->stack.lo;
+		hi = (gp->stack.hi & ~(PAGESIZE - 1)) - PAGESIZE;
+		if (hi > lo)
+			sysunused(lo, hi - lo);
+	}
+	lock(&sched.lock);
+	while ((gp = list) != NULL) {
+		list = gp->schedlink;
+		gp->schedlink = sched.gcold[gp->stackclass];
+		sched.gcold[gp->stackclass] = gp;
+		store_rlx(&sched.ngcold, sched.ngcold + 1);
+	}
+	unlock(&sched.lock);
+	return true;
 }
 
 /* A dead G goes to the free list of pp, or of sched when there is no P. */
@@ -976,9 +1007,6 @@ gfput(struct p *pp, struct g *gp)
 	list = gp->schedlink;
 	gp->schedlink = NULL;
 	pp->ngfree -= GFBATCH;
-	if (load_rlx(&sched.ngfree) > GFWARM)
-		for (gp = list; gp != NULL; gp = gp->schedlink)
-			gftrim(gp);
 	lock(&sched.lock);
 	while ((gp = list) != NULL) {
 		list = gp->schedlink;
@@ -1005,11 +1033,14 @@ gfget(struct p *pp, int class)
 			return gp;
 		}
 	}
-	if (load_rlx(&sched.ngfree) == 0)
+	if (load_rlx(&sched.ngfree) + load_rlx(&sched.ngcold) == 0)
 		return NULL;
 	lock(&sched.lock);
 	gp = sched.gfree[class];
-	if (gp != NULL) {
+	if (gp == NULL && (gp = sched.gcold[class]) != NULL) {
+		sched.gcold[class] = gp->schedlink;
+		store_rlx(&sched.ngcold, sched.ngcold - 1);
+	} else if (gp != NULL) {
 		sched.gfree[class] = gp->schedlink;
 		sched.ngfree--;
 		for (n = 1;

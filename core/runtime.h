@@ -123,6 +123,7 @@ struct p *releasep(struct m *mp);
 void gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why);
 void startnewms(void);
 uint64_t gslive(void);
+bool scavenge(void);
 void mcommoninit(struct m *mp, struct g *g0);
 struct g *malg(size_t guardsize, int class);
 void allgadd(struct g *gp);

@@ -245,6 +245,7 @@ struct sched {
 	struct p *pidle;
 	struct g *runqhead, *runqtail;
 	struct g *gfree[STACKCLASSES]; /* dead Gs beyond the Ps' lists */
+	struct g *gcold[STACKCLASSES]; /* those without their pages */
 	struct m *mfree; /* Ms that the system had no kernel thread for */
 	uint32_t stopwait;
 	struct note stopnote;
@@ -252,7 +253,7 @@ struct sched {
 	/* Written under lock, read without it. */
 	uint32_t npidle __attribute__((aligned(CACHELINE)));
 	uint32_t runqsize;
-	uint32_t ngfree;
+	uint32_t ngfree, ngcold;
 	int32_t gomaxprocs;
 	uint32_t gcwaiting;  /* Ps are asked to stop */
 	uint32_t sysmonwait; /* sysmon sleeps until somebody runs */

@@ -20,6 +20,7 @@
 #define IDLEROUNDS 50	      /* rounds at MINDELAY before the back-off */
 #define SLICE 10000000ll      /* Go's forcePreemptNS */
 #define STATSDELAY 10000000ll
+#define SCAVENGEDELAY 1000000000ll
 
 void (*monitorhook)(void);
 static uint32_t hookwanted; /* atomic */
@@ -223,7 +224,8 @@ deepsleep(void)
 void *
 sysmon(void *arg)
 {
-	int64_t delay = MINDELAY, now, laststats = 0;
+	int64_t delay = MINDELAY, now, laststats = 0,
+		lastscavenge = nanotime();
 	int idle = 0, allidle = 0;
 
 	(void)arg;
@@ -253,7 +255,7 @@ sysmon(void *arg)
 		}
 		if (load_rlx(&sched.npidle) == (uint32_t)sched.gomaxprocs) {
 			/* Not at the first sight: blocked calls come back. */
-			if (++allidle > 20) {
+			if (++allidle > 20 && !scavenge()) {
 				deepsleep();
 				noteclear(&sched.sysmonnote);
 				startnewms();
@@ -272,6 +274,8 @@ sysmon(void *arg)
 			idle = 0;
 		else
 			idle++;
+		if (now - lastscavenge > SCAVENGEDELAY && !scavenge())
+			lastscavenge = now;
 		if (debug.stats != NULL && now - laststats > STATSDELAY) {
 			laststats = now;
 			statswrite();
