@@ -188,12 +188,21 @@ runqget(struct p *pp, bool *inherit)
 static uint32_t
 grabown(struct p *pp, struct g **batch, uint32_t batchhead)
 {
-	struct m *mp = load_acq(&pp->m);
-	uint32_t n = 0, i;
+	struct g *next = load_rlx(&pp->runnext);
+	uint32_t nnew = load_rlx(&pp->nnew), n = 0, i;
+	struct m *mp;
 
-	if (mp == NULL ||
-	    (load_rlx(&pp->runnext) == NULL && load_rlx(&pp->nnew) == 0) ||
-	    !claimm(mp, pp))
+	if (next == NULL && nnew == 0)
+		return 0;
+	/*
+	 * The owner is about to run it: a G that has just made another ready
+	 * will most likely block.  A claim costs both sides an interrupt, so it
+	 * is for what stays where it is while we nap.
+	 */
+	usleeprt(3000);
+	mp = load_acq(&pp->m);
+	if (mp == NULL || load_rlx(&pp->runnext) != next ||
+	    load_rlx(&pp->nnew) != nnew || !claimm(mp, pp))
 		return 0;
 	if (pp->nnew > 0) {
 		n = pp->nnew - pp->nnew / 2;
