@@ -13,6 +13,8 @@
 
 #include "core/runtime.h"
 
+void (*endhook)(void);
+
 static struct mutex freelock;
 static struct g *freegs;     /* ended adopted Gs, each with its M; freelock */
 static pthread_key_t endkey; /* libc's own: tells when a foreign thread ends */
@@ -86,6 +88,8 @@ releaseforeign(void *arg)
 {
 	struct g *gp = arg;
 
+	if (endhook != NULL)
+		endhook();
 	tls_g = NULL;
 	xadd_rlx(&sched.nbound, -1);
 	putadopted(gp);

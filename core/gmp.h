@@ -255,6 +255,9 @@ enum gmpmode schedmode(void);
  */
 extern void (*interrupthook)(struct g *gp);
 
+/* Called on an adopted thread that ends in libc. */
+extern void (*endhook)(void);
+
 /*
  * Called on sysmon's thread, outside the runtime, after monitorwake(), which may
  * be called from a signal handler that interrupted anything.

@@ -75,16 +75,16 @@ start(void)
 	const char *err;
 
 	parsedebugvars();
-	if (envmode == MODE_OFF)
-		return MODE_OFF;
-	err = tlsinit();
-	if (err != NULL)
-		return fallback(err);
 	cpuinit();
 	asyncfenceinit();
 	if (sched.maxmcount == 0)
 		boundinit();
 	sched.maxmcount = MAXMS;
+	if (envmode == MODE_OFF)
+		return MODE_OFF;
+	err = tlsinit();
+	if (err != NULL)
+		return fallback(err);
 	sched.starttime = nanotime();
 	if (envmode == MODE_BOUND) {
 		procresize(1);

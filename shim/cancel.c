@@ -110,12 +110,17 @@ cancelinit(struct g *self)
 EXPORT int
 pthread_cancel(pthread_t t)
 {
-	struct g *gp = schedmode() == MODE_OFF ? NULL : gofthread((uintptr_t)t);
-	struct g *self;
+	struct g *gp = gofthread((uintptr_t)t), *self;
 	int tid, err;
 
 	if (gp == NULL)
 		return libc.pthread_cancel(t);
+	if (schedmode() == MODE_OFF) {
+		/* libc's thread, but it may wait in one of our locks. */
+		err = libc.pthread_cancel(t);
+		gointerrupt(gp);
+		return err;
+	}
 	if (threadended(gp))
 		return 0;
 	self = needg();

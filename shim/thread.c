@@ -216,6 +216,7 @@ threadsinit(void)
 	forkhandlers();
 	schedstart();
 	signalstart();
+	endhook = robustexit;
 	if (schedinit() == MODE_OFF)
 		return MODE_OFF;
 	gp = getg();
