@@ -14,7 +14,6 @@ enum { FREE, HELD, SLEPT };
 void
 lock(struct mutex *l)
 {
-	uint32_t v;
 	int i;
 
 	if (likely(cas_acqrel(&l->key, FREE, HELD)))
@@ -26,7 +25,7 @@ lock(struct mutex *l)
 		procyield(30);
 	}
 	/* From here we hold it as SLEPT: a waiter more may be there. */
-	while ((v = xchg_acqrel(&l->key, SLEPT)) != FREE)
+	while (xchg_acqrel(&l->key, SLEPT) != FREE)
 		futexsleep(&l->key, SLEPT, CLOCKID_MONO, NODEADLINE);
 }
 

@@ -107,7 +107,7 @@ oscputime(int32_t tid)
 {
 	/* kernel/time/posix-cpu-timers.c: CPUCLOCK_PERTHREAD | CPUCLOCK_SCHED */
 	clockid_t id = (clockid_t)((~(unsigned)tid) << 3 | 4 | 2);
-	struct timespec ts;
+	struct timespec ts = { 0, 0 };
 
 	if (sys(SYS_clock_gettime, id, (long)&ts, 0, 0, 0, 0) != 0)
 		return -1;
@@ -422,7 +422,7 @@ cgroupcpus(void)
 int
 oscpus(void)
 {
-	unsigned long mask[MAXPROCS / (8 * sizeof(long))];
+	unsigned long mask[MAXPROCS / (8 * sizeof(long))] = { 0 };
 	long r =
 	    sys(SYS_sched_getaffinity, 0, sizeof(mask), (long)mask, 0, 0, 0);
 	int n = 0, quota;

@@ -672,6 +672,19 @@ sleeptimers(struct m *mp)
 	return true;
 }
 
+static struct g *
+globget(struct p *pp, int max)
+{
+	struct g *gp;
+
+	if (load_rlx(&sched.runqsize) == 0)
+		return NULL;
+	lock(&sched.lock);
+	gp = globrunqget(pp, max);
+	unlock(&sched.lock);
+	return gp;
+}
+
 /* The next G to run; blocks until there is one.  On g0, with a P. */
 static struct g *
 findrunnable(struct m *mp, bool *inherit)
@@ -691,22 +704,15 @@ top:
 	if ((mp->globfirst || pp->schedtick % 61 == 0) &&
 	    load_rlx(&sched.runqsize) != 0) {
 		mp->globfirst = false;
-		lock(&sched.lock);
-		gp = globrunqget(pp, 1);
-		unlock(&sched.lock);
+		gp = globget(pp, 1);
 		if (gp != NULL)
 			return gp;
 	}
 	gp = runqget(pp, inherit);
+	if (gp == NULL)
+		gp = globget(pp, 0);
 	if (gp != NULL)
 		return gp;
-	if (load_rlx(&sched.runqsize) != 0) {
-		lock(&sched.lock);
-		gp = globrunqget(pp, 0);
-		unlock(&sched.lock);
-		if (gp != NULL)
-			return gp;
-	}
 	if (mp->spinning ||
 	    2 * load_rlx(&sched.nmspinning) <
 		(uint32_t)sched.gomaxprocs - load_rlx(&sched.npidle)) {
@@ -926,8 +932,8 @@ malg(size_t guardsize, int class)
 	return gp;
 }
 
-#define GFSCAN 8    /* entries of a P's list that gfget looks at */
-#define GFBATCH 32  /* Gs that move between a P and sched at a time */
+#define GFSCAN 8   /* entries of a P's list that gfget looks at */
+#define GFBATCH 32 /* Gs that move between a P and sched at a time */
 
 /* sched.lock held. */
 static void
@@ -957,7 +963,7 @@ scavenge(void)
 	if (load_rlx(&sched.ngfree) <= GFWARM)
 		return false;
 	lock(&sched.lock);
-	for (class = 0; class < STACKCLASSES && n < SCAVENGE; class++) {
+	for (class = 0; class < STACKCLASSES && n < SCAVENGE; class ++) {
 		while ((gp = sched.gfree[class]) != NULL && n < SCAVENGE) {
 			sched.gfree[class] = gp->schedlink;
 			gp->schedlink = list;

@@ -53,7 +53,7 @@ onsetxid(int sig, siginfo_t *info, void *context)
 void
 setxidinit(void)
 {
-	struct ksigaction act;
+	struct ksigaction act = { .handler = NULL };
 
 	if (rawsyscall(SYS_rt_sigaction, SIGSETXID, 0, (long)&act, 8, 0, 0) !=
 		0 ||

@@ -224,8 +224,7 @@ deepsleep(void)
 void *
 sysmon(void *arg)
 {
-	int64_t delay = MINDELAY, now, laststats = 0,
-		lastscavenge = nanotime();
+	int64_t delay = MINDELAY, now, laststats = 0, lastscavenge = nanotime();
 	int idle = 0, allidle = 0;
 
 	(void)arg;

@@ -66,8 +66,8 @@ static void
 announcerobust(const pthread_mutex_t *mutex)
 {
 	struct robust_list_head *head = (void *)mutex->__data.__list.__prev;
-	struct robust_list_head *old;
-	size_t len;
+	struct robust_list_head *old = NULL;
+	size_t len = 0;
 
 	if (robusthead != NULL ||
 	    rawsyscall(SYS_get_robust_list, 0, (long)&old, (long)&len, 0, 0,

@@ -357,7 +357,7 @@ install(int sig, const struct sigaction *act)
 	actions[sig] = *act;
 	store_rel(&ours[sig], 1);
 	k.sa_sigaction = onsignal;
-	k.sa_flags = (act->sa_flags | SA_SIGINFO) & ~SA_RESETHAND;
+	k.sa_flags = (act->sa_flags | SA_SIGINFO) & ~(int)SA_RESETHAND;
 	return libc.sigaction(sig, &k, NULL);
 }
 

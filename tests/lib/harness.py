@@ -95,10 +95,13 @@ class Sampler(threading.Thread):
         self.memory = {}
         self.ours = {}
         self.foreign = set()
+        self.news = False
 
     def watch(self, session):
         self.memory[session] = 0
         self.threads[session] = 0
+        # Its first children may have been taken for somebody else's.
+        self.news = True
 
     def run(self):
         while not self.done.wait(INTERVAL):
@@ -117,6 +120,9 @@ class Sampler(threading.Thread):
             self.foreign.add(pid)
 
     def sample(self):
+        if self.news:
+            self.news = False
+            self.foreign.clear()
         pids = {d for d in os.listdir("/proc") if d.isdigit()}
         # Process ids are used again, after a few thousand threads.
         self.foreign &= pids
