@@ -2,9 +2,9 @@
  * Switching.  Every routine jumps to the saved pc instead of returning: a `ret`
  * to an address that the return predictor does not hold costs 5 ns more.
  *
- * Between taking the return address off the stack and the jump, CFA is rsp and
- * the return address is in rcx, on either stack, so that one CFI description
- * serves both sides of the switch.
+ * To unwinders the caller is who called, with CFA rsp and the return address in
+ * rcx, until RESTORE begins; from there on it is who is resumed, with every
+ * register where the buf has it.  So no walk ever sees half of each.
  */
 #include "arch/x86_64/asm.h"
 #include "arch/x86_64/gobuf.h"
@@ -12,6 +12,12 @@
 #define FPEXCEPT 0x3f		/* exception flags of the x87 status word */
 #define SYS_arch_prctl 158
 #define ARCH_SET_FS 0x1002
+
+/* DWARF 4, 7.22 and 7.7.1; offsets below 64 are one byte. */
+#define DW_CFA_def_cfa_expression 0x0f
+#define DW_CFA_expression 0x10
+#define DW_OP_deref 0x06
+#define DW_OP_breg_rsi 0x74
 
 	.text
 
@@ -38,26 +44,55 @@
 	movw	%ax, GOBUF_FPSW(%rdi)
 	.endm
 
-/* rax: new thread pointer.  Clobbers nothing that is live (r11, rax only). */
-	.macro SETTP
+/*
+ * rax: new thread pointer.  Clobbers nothing that is live (r11, rax only).
+ * ra: where the CFI has the return address, in "rcx" or "stack" (CFA is relative
+ * to rsp, and moves with the pushes), or "fixed" (they do not matter to it).
+ */
+	.macro PUSHTP reg, ra
+	pushq	%\reg
+	.ifnc \ra, fixed
+	.cfi_adjust_cfa_offset 8
+	.endif
+	.endm
+
+	.macro POPTP reg, ra
+	popq	%\reg
+	.ifnc \ra, fixed
+	.cfi_adjust_cfa_offset -8
+	.endif
+	.endm
+
+	.macro SETTP ra
 	cmpb	$0, havefsgsbase(%rip)
 	je	8f
 	wrfsbase %rax
 	jmp	9f
 8:
-	pushq	%rdi
-	pushq	%rsi
-	pushq	%rdx
-	pushq	%rcx
+	PUSHTP	rdi, \ra
+	PUSHTP	rsi, \ra
+	PUSHTP	rdx, \ra
+	PUSHTP	rcx, \ra
+	.ifc \ra, rcx
+	.cfi_offset rip, -32
+	.endif
 	movq	%rax, %rsi
 	movl	$ARCH_SET_FS, %edi
 	movl	$SYS_arch_prctl, %eax
 	syscall
-	popq	%rcx
-	popq	%rdx
-	popq	%rsi
-	popq	%rdi
+	POPTP	rcx, \ra
+	.ifc \ra, rcx
+	.cfi_register rip, rcx
+	.endif
+	POPTP	rdx, \ra
+	POPTP	rsi, \ra
+	POPTP	rdi, \ra
 9:
+	.endm
+
+/* The register with that DWARF number is in rsi's buf. */
+	.macro FROMBUF reg, offset
+	.cfi_escape DW_CFA_expression, \reg, 2, DW_OP_breg_rsi, \offset
 	.endm
 
 /*
@@ -66,6 +101,15 @@
  * fldcw stall the pipeline, fldenv takes 50 ns.
  */
 	.macro RESTORE
+	.cfi_escape DW_CFA_def_cfa_expression, 3, DW_OP_breg_rsi, GOBUF_SP, \
+	    DW_OP_deref
+	FROMBUF	16, GOBUF_PC
+	FROMBUF	6, GOBUF_BP
+	FROMBUF	3, GOBUF_BX
+	FROMBUF	12, GOBUF_R12
+	FROMBUF	13, GOBUF_R13
+	FROMBUF	14, GOBUF_R14
+	FROMBUF	15, GOBUF_R15
 	cmpl	GOBUF_MXCSR(%rsi), %r8d
 	je	6f
 	ldmxcsr	GOBUF_MXCSR(%rsi)
@@ -100,17 +144,20 @@
  * rdi from, rsi to, rdx arg.
  */
 FUNC(gswitch)
+	.cfi_signal_frame		/* the pc of a G that has not run is no
+					   return address */
 	SAVE
 	movl	GOBUF_MXCSR(%rdi), %r8d
 	movzwl	GOBUF_FPCW(%rdi), %r9d
 	movl	%eax, %r10d
 	movq	GOBUF_TP(%rsi), %rax
-	SETTP
+	SETTP	rcx
 	RESTORE
 END(gswitch)
 
 /* void gogo(const struct gobuf *to, void *arg): rdi to, rsi arg. */
 FUNC(gogo)
+	.cfi_signal_frame
 	.cfi_undefined rip
 	movq	%rsi, %rdx
 	movq	%rdi, %rsi
@@ -122,7 +169,7 @@ FUNC(gogo)
 	andl	$FPEXCEPT, %eax
 	movl	%eax, %r10d
 	movq	GOBUF_TP(%rsi), %rax
-	SETTP
+	SETTP	fixed
 	RESTORE
 END(gogo)
 
@@ -135,7 +182,7 @@ FUNC(mcall1)
 	movq	%rcx, %r10
 	SAVE
 	movq	GOBUF_TP(%rsi), %rax
-	SETTP
+	SETTP	rcx
 	movq	GOBUF_SP(%rsi), %rsp
 	.cfi_undefined rip		/* g0's frames begin here */
 	xorl	%ebp, %ebp
@@ -198,13 +245,13 @@ FUNC(systemstack_switch)
 	andq	$-16, %rsp
 	subq	$16, %rsp
 	movq	%r8, (%rsp)
-	SETTP
+	SETTP	fixed
 	movq	%r13, %rdi
 	call	*%rdx
 .Lswitched:
 	movq	(%rsp), %rsp
 	movq	GOBUF_TP(%r12), %rax
-	SETTP
+	SETTP	fixed
 	popq	%r13
 	.cfi_restore r13
 	popq	%r12
@@ -250,7 +297,7 @@ END(goexit)
 /* void setthreadpointer(void *tp): rdi tp. */
 FUNC(setthreadpointer)
 	movq	%rdi, %rax
-	SETTP
+	SETTP	stack
 	ret
 END(setthreadpointer)
 
