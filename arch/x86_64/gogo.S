@@ -277,7 +277,9 @@ FUNC(gostartcall)
 	movq	$0, GOBUF_BP(%rdi)
 	stmxcsr	GOBUF_MXCSR(%rdi)
 	fnstcw	GOBUF_FPCW(%rdi)
-	movw	$0, GOBUF_FPSW(%rdi)
+	fnstsw	%ax
+	andl	$FPEXCEPT, %eax
+	movw	%ax, GOBUF_FPSW(%rdi)
 	ret
 END(gostartcall)
 
