@@ -1,10 +1,12 @@
 /*
  * The contract that a port fills.  A port is a directory arch/ARCH with
  *
- *	gobuf.h	struct gobuf and the offsets that the assembly uses
+ *	gobuf.h	struct gobuf, its offsets, and what gogo.S exports to C
  *	asm.h	FUNC and END
- *	gogo.S	the routines declared below
- *	cpu.h	procyield(), threadpointer(), setthreadpointer()
+ *	gogo.S	switching
+ *	vfork.S	vfork(), which returns twice
+ *	cpu.h	procyield(), threadpointer(), rawsyscall(), cpuinit()
+ *	cpu.c	what the processor can do
  *	tcb.h	the thread control block of this port's TLS variant
  *
  * Nothing outside arch/ may know a register, an instruction, or where a TCB

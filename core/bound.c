@@ -2,7 +2,7 @@
  * Bound Gs: those that have a kernel thread to themselves.  They hold no P, the
  * kernel schedules them, and they wait on a futex of their own (parkdirect).
  *
- * Three kinds.  Born bound: GMP_MODE=bound, PTHREAD_SCOPE_SYSTEM; a thread of
+ * Three kinds.  Born bound: GMP_MODE=bound, explicit CPUs or priority; a thread of
  * libc's whose start we wrap.  Foreign: a thread that libc or the program's own
  * runtime made, adopted on its first call that needs a G.  Wired: an ordinary G
  * that asked for something that only a kernel thread has (lockosthread), and
@@ -43,6 +43,7 @@ allocadopted(void)
 		return NULL;
 	gp->adopted = true;
 	gp->bound = true;
+	gp->kthread = true;
 	gp->head.direct = 1;
 	gp->stackclass = NOCLASS;
 	gp->head.tid = -1;
@@ -163,7 +164,8 @@ startbound(struct g *gp, uintptr_t *thread)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_JOINABLE);
 	xadd_rlx(&sched.nbound, 1);
 	store_rlx(&gp->m->started, 0);
-	err = newosproc(&gp->m->thread, &attr, boundstart, gp);
+	/* libc stores it before the thread runs, which may look at once. */
+	err = newosproc((pthread_t *)thread, &attr, boundstart, gp);
 	if (gp->attr == NULL)
 		pthread_attr_destroy(&attr);
 	if (err != 0) {
@@ -173,7 +175,7 @@ startbound(struct g *gp, uintptr_t *thread)
 		return err;
 	}
 	/* Its creator may ask for it before it has run. */
-	*thread = (uintptr_t)gp->m->thread;
+	gp->m->thread = (pthread_t)*thread;
 	*(struct g **)(*thread +
 	    (uintptr_t)((char *)&tls_g - (char *)threadpointer())) = gp;
 	store_rel(&gp->m->started, 1);

@@ -43,7 +43,7 @@ adoptmain(void)
 	mp->sigmask = osgetsigmask();
 	mp->curg = gp;
 	sched.mcount = 1;
-	gp->bound = false;
+	gp->bound = gp->kthread = false;
 	gp->head.direct = 0;
 	gp->m = mp;
 	gp->tcb = threadpointer();
@@ -65,7 +65,9 @@ adoptmain(void)
 static enum gmpmode
 fallback(const char *why)
 {
-	badsetting("GMP_MODE", envmode == MODE_BOUND ? "bound" : "mn", why);
+	print("libgmpthread: ");
+	print(why);
+	print("; running on plain NPTL\n");
 	return MODE_OFF;
 }
 
@@ -91,6 +93,7 @@ start(void)
 		needg();
 		xadd_rlx(&sched.ncreated, 1);
 		statsinit();
+		statswrite();
 		return MODE_BOUND;
 	}
 	err = tlsselftest();
@@ -101,6 +104,7 @@ start(void)
 	if (err != NULL)
 		return fallback(err);
 	statsinit();
+	statswrite();
 	if (newosprocm(sysmon, NULL) != 0)
 		err = "no kernel thread for the monitor";
 	setxidinit();

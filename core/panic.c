@@ -27,7 +27,6 @@ static const char *const gstatuses[] = {
 	[Gsyscall] = "syscall",
 	[Gwaiting] = "waiting",
 	[Gdead] = "dead",
-	[Gpreempted] = "preempted",
 };
 
 static const char *const pstatuses[] = {

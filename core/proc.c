@@ -1164,7 +1164,7 @@ glast(void)
 	else
 		xadd_acqrel(&sched.nended, 1);
 	releasem(mp);
-	if (gp->adopted && !gp->bound)
+	if (gp->adopted && !gp->kthread)
 		store_rel(&sched.mainended, 1);
 	else if (likely(load_acq(&sched.mainended) == 0))
 		return false;
@@ -1332,7 +1332,7 @@ foreachg(bool (*fn)(struct g *gp, void *arg), void *arg)
 bool
 giskthread(struct g *gp)
 {
-	return gp->adopted && gp->bound;
+	return gp->kthread;
 }
 
 bool

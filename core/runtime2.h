@@ -32,7 +32,6 @@ enum gstatus {
 	Gsyscall,   /* in an announced call on g->m; stack: the G */
 	Gwaiting,   /* parked; stack: nobody once off it, else g->m */
 	Gdead,	    /* finished or unused; stack: the free list's owner */
-	Gpreempted, /* stopped by a signal in user code (not used yet) */
 };
 
 enum pstatus {
@@ -45,8 +44,7 @@ enum pstatus {
 /* --- locks and sleeping (lock_futex.c) ------------------------------------ */
 
 /*
- * A lock for a few hundred instructions.  The holder has m->locks > 0, so its P
- * is not taken; nobody parks while holding one.
+ * A lock for a few hundred instructions; nobody parks while holding one.
  */
 struct mutex {
 	uint32_t key; /* 0 free, 1 held, 2 held and somebody sleeps */
@@ -114,6 +112,7 @@ struct g {
 	uint8_t stackclass; /* see stack.c; NOCLASS for adopted threads */
 	bool adopted;	    /* a kernel thread's own TCB and stack */
 	bool bound;	    /* its M runs nothing else: see bound.c */
+	bool kthread; /* libc made a kernel thread for it: see bound.c */
 	bool foreign;	    /* a thread that we did not make */
 	bool tlsdirty;	    /* forked away: libc's own TLS is not trusted */
 	bool fresh;	    /* has not run yet */

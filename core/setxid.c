@@ -29,10 +29,8 @@ static struct ksigaction libcs;
 
 /* No thread-local variable may be used here while the pointer is borrowed. */
 static __attribute__((noinline)) void
-handleas(void *tcb, int sig, siginfo_t *info, void *context)
+handleas(void *tcb, void *self, int sig, siginfo_t *info, void *context)
 {
-	void *self = threadpointer();
-
 	setthreadpointer(tcb);
 	libcs.handler(sig, info, context);
 	setthreadpointer(self);
@@ -46,7 +44,7 @@ onsetxid(int sig, siginfo_t *info, void *context)
 	if (gp == NULL || giskthread(gp) || gp->m->tcb == NULL)
 		libcs.handler(sig, info, context);
 	else
-		handleas(gp->m->tcb, sig, info, context);
+		handleas(gp->m->tcb, gp->tcb, sig, info, context);
 }
 
 /* After the first kernel thread: libc installs its handler with that. */
@@ -74,9 +72,8 @@ currenterrno(void)
 }
 
 static __attribute__((noinline)) int
-callas(void *tcb, int (*fn)(void *), void *arg, int *err)
+callas(void *tcb, void *self, int (*fn)(void *), void *arg, int *err)
 {
-	void *self = threadpointer();
 	int r;
 
 	setthreadpointer(tcb);
@@ -98,7 +95,7 @@ ascaller(int (*fn)(void *), void *arg)
 		return fn(arg);
 	mp = gp->m;
 	ossigmask(ALLSIGNALS);
-	r = callas(mp->tcb, fn, arg, &err);
+	r = callas(mp->tcb, gp->tcb, fn, arg, &err);
 	ossigmask(mp->sigmask);
 	if (r != 0)
 		errno = err;

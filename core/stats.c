@@ -97,6 +97,7 @@ statswrite(void)
 	n = line(buf, n, "steals", steals);
 	n = line(buf, n, "syscalls", syscalls);
 	memcpy(page, buf, n);
+	memset(page + n, 0, PAGESIZE - n);
 	unlock(&pagelock);
 }
 

@@ -228,7 +228,7 @@ sysmon(void *arg)
 	int idle = 0, allidle = 0;
 
 	(void)arg;
-	monitorg.adopted = monitorg.bound = true;
+	monitorg.adopted = monitorg.bound = monitorg.kthread = true;
 	monitorg.head.direct = 1;
 	monitorg.m = &monitorm;
 	monitorm.g0 = monitorm.curg = &monitorg;

@@ -230,9 +230,7 @@ changesthread(long nr, long arg)
 	case SYS_unshare:
 		return true;
 	case SYS_prctl:
-		return arg != PR_SET_NAME && arg != PR_GET_NAME &&
-		    arg != PR_SET_VMA && arg != PR_SET_DUMPABLE &&
-		    arg != PR_GET_DUMPABLE;
+		return prctlofthread((int)arg);
 	default:
 		return false;
 	}

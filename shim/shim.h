@@ -116,6 +116,7 @@ bool schedexplicit(const pthread_attr_t *attr);
 void schedreset(struct gthread *th);
 void schedrequest(struct g *gp);
 bool threadended(struct g *gp);
+bool prctlofthread(int option);
 void forkhandlers(void);
 /* For arch's vfork(), in the parent. */
 void vforkenter(void);

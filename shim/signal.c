@@ -350,7 +350,7 @@ install(int sig, const struct sigaction *act)
 {
 	struct sigaction k = *act;
 
-	if (!isfunction(act)) {
+	if (!isfunction(act) || schedmode() != MODE_MN) {
 		store_rel(&ours[sig], 0);
 		return libc.sigaction(sig, act, NULL);
 	}
@@ -367,7 +367,9 @@ sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 	struct sigaction before;
 	int r = 0;
 
-	if (schedmode() != MODE_MN || sig < 1 || sig > NSIGNALS)
+	/* In the child of a fork those of before are still ours. */
+	if (sig < 1 || sig > NSIGNALS ||
+	    (schedmode() != MODE_MN && load_acq(&ours[sig]) == 0))
 		return libc.sigaction(sig, act, old);
 	pthread_mutex_lock(&actionlock);
 	if (load_rlx(&ours[sig]))
@@ -398,7 +400,8 @@ setsignal(int sig, sighandler_t handler, int flags)
 EXPORT sighandler_t
 signal(int sig, sighandler_t handler)
 {
-	if (schedmode() != MODE_MN)
+	if (sig < 1 || sig > NSIGNALS ||
+	    (schedmode() != MODE_MN && load_acq(&ours[sig]) == 0))
 		return libc.signal(sig, handler);
 	return setsignal(sig, handler, SA_RESTART);
 }
@@ -406,7 +409,8 @@ signal(int sig, sighandler_t handler)
 EXPORT sighandler_t
 sysv_signal(int sig, sighandler_t handler)
 {
-	if (schedmode() != MODE_MN)
+	if (sig < 1 || sig > NSIGNALS ||
+	    (schedmode() != MODE_MN && load_acq(&ours[sig]) == 0))
 		return libc.sysv_signal(sig, handler);
 	return setsignal(sig, handler, SA_RESETHAND | SA_NODEFER);
 }

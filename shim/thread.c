@@ -157,7 +157,6 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 {
 	struct newprocargs a = { .fn = threadstart };
 	struct gthread *th, *me;
-	uintptr_t thread;
 	int detach, err;
 	sigset_t mask;
 	struct g *gp;
@@ -198,11 +197,7 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	th->stacklo = a.stackaddr;
 	th->policy = me->policy;
 	th->priority = me->priority;
-	err = newprocready(gp, &thread);
-	if (err != 0)
-		return err;
-	*t = (pthread_t)thread;
-	return 0;
+	return newprocready(gp, t);
 }
 
 /* Before the first thread: what the runtime needs to know of this process. */
@@ -484,6 +479,22 @@ pthread_getname_np(pthread_t t, char *buf, size_t len)
 	return 0;
 }
 
+/* Whether the option is a property of the kernel thread that asks. */
+bool
+prctlofthread(int option)
+{
+	switch (option) {
+	case PR_SET_NAME:
+	case PR_GET_NAME:
+	case PR_SET_VMA:
+	case PR_SET_DUMPABLE:
+	case PR_GET_DUMPABLE:
+		return false;
+	default:
+		return true;
+	}
+}
+
 EXPORT int
 prctl(int option, ...)
 {
@@ -507,6 +518,8 @@ prctl(int option, ...)
 		memcpy((char *)a, gthreadof(gp)->name, 16);
 		return 0;
 	}
+	if (prctlofthread(option))
+		lockosthread();
 	return libc.prctl(option, a, b, c, d);
 }
 

@@ -4,9 +4,6 @@
 
 #include <stdint.h>
 
-#define STACKALIGN 16 /* of rsp before a call */
-#define REDZONE 128   /* bytes below rsp that belong to the function */
-
 /* Tells the core that this is a spin loop. */
 static inline void
 procyield(int n)

@@ -31,13 +31,6 @@ _Static_assert(offsetof(struct tcbhead, stack_guard) == 0x28, "compiler ABI");
 /* True when wrfsbase may be used from user mode (AT_HWCAP2).  See gogo.S. */
 extern bool havefsgsbase;
 
-/* Where a TCB goes in a block of size bytes for static TLS and TCB together. */
-static inline void *
-tcbplace(void *block, size_t size, size_t sizeofpthread)
-{
-	return (char *)block + size - sizeofpthread;
-}
-
 /* Lowest byte of the static TLS that belongs to tcb. */
 static inline void *
 tlsofmodule(void *tcb, size_t tlsoffset)
