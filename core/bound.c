@@ -179,6 +179,8 @@ startbound(struct g *gp, uintptr_t *thread)
 	*(struct g **)(*thread +
 	    (uintptr_t)((char *)&tls_g - (char *)threadpointer())) = gp;
 	store_rel(&gp->m->started, 1);
+	/* GMP_MODE=bound has no sysmon to write it. */
+	statswrite();
 	return 0;
 }
 
