@@ -148,31 +148,9 @@ mcommoninit(struct m *mp, struct g *g0)
 	} while (!cas_acqrel(&allm, old, mp));
 }
 
-/* The start of an M's kernel thread. */
-static void *
-mstart(void *arg)
-{
-	struct m *mp = arg;
-	struct g *g0 = mp->g0;
-
-	tls_g = g0;
-	g0->tcb = threadpointer();
-	mp->tcb = g0->tcb;
-	g0->sched.tp = (uintptr_t)g0->tcb;
-	mp->tid = ostid();
-	mp->sigmask = ALLSIGNALS;
-	mp->locks = 1;
-	if (gosave(&g0->sched) == 0) {
-		acquirep(mp, mp->nextp);
-		mp->nextp = NULL;
-		schedule();
-	}
-	throw("mstart: g0 was resumed");
-}
-
 /*
- * No M for pp, which is on no list: what it has goes to the global queue, and
- * the P to whoever comes out of the kernel.  sched.lock held.
+ * No M for pp yet, which is on no list: what it has goes to the global queue,
+ * and the P to whoever comes first.  sched.lock held.
  */
 static void
 shelvep(struct p *pp)
@@ -205,9 +183,11 @@ allocm(void)
 		sched.mfree = mp->schedlink;
 		return mp;
 	}
-	mp = persistentalloc(sizeof(*mp));
-	g0 = persistentalloc(sizeof(*g0));
-	if (mp != NULL && g0 != NULL && sched.mcount < sched.maxmcount) {
+	if (sched.mcount < sched.maxmcount) {
+		mp = persistentalloc(sizeof(*mp));
+		g0 = persistentalloc(sizeof(*g0));
+		if (mp == NULL || g0 == NULL)
+			return NULL;
 		g0->head.direct = 1;
 		mcommoninit(mp, g0);
 		return mp;
@@ -222,57 +202,29 @@ allocm(void)
 }
 
 /*
- * Asks sysmon for an M that runs pp.  Not made here: pthread_create allocates,
- * and the caller may hold a lock of the program's allocator.  sched.lock held.
+ * Asks sysmon for one more M.  Not made here: pthread_create allocates, and the
+ * caller may hold a lock of the program's allocator; nor does pp wait for it,
+ * since whoever holds such a lock may need it to go on.  The M looks for a P
+ * when it starts, and counts as spinning until then.  sched.lock held.
  */
 static void
 newm(struct p *pp, bool spinning)
 {
 	struct m *mp = allocm();
 
+	shelvep(pp);
 	if (mp == NULL) {
 		if (spinning)
 			xadd_rlx(&sched.nmspinning, -1);
-		shelvep(pp);
 		return;
 	}
+	if (!spinning)
+		xadd_acqrel(&sched.nmspinning, 1);
 	sched.mcount++;
-	mp->nextp = pp;
-	mp->spinning = spinning;
+	mp->spinning = true;
 	mp->schedlink = sched.newms;
 	sched.newms = mp;
 	notewakeup(&sched.sysmonnote);
-}
-
-/* sysmon's half of newm(). */
-void
-startnewms(void)
-{
-	struct m *mp;
-
-	for (;;) {
-		lock(&sched.lock);
-		mp = sched.newms;
-		if (mp != NULL)
-			sched.newms = mp->schedlink;
-		unlock(&sched.lock);
-		if (mp == NULL)
-			return;
-		if (newosprocm(mstart, mp) == 0)
-			continue;
-		/* The system's limit: sysmon tries again with the next P. */
-		lock(&sched.lock);
-		if (mp->spinning)
-			xadd_rlx(&sched.nmspinning, -1);
-		mp->spinning = false;
-		sched.mcount--;
-		shelvep(mp->nextp);
-		mp->nextp = NULL;
-		mp->schedlink = sched.mfree;
-		sched.mfree = mp;
-		sched.newmwhen = nanotime() + NEWMRETRY;
-		unlock(&sched.lock);
-	}
 }
 
 /* Gives pp, which is idle and on no list, to an M.  No lock held. */
@@ -318,6 +270,65 @@ stopm(struct m *mp)
 	noteclear(&mp->park);
 	acquirep(mp, mp->nextp);
 	mp->nextp = NULL;
+}
+
+/* The start of an M's kernel thread. */
+static void *
+mstart(void *arg)
+{
+	struct m *mp = arg;
+	struct g *g0 = mp->g0;
+	struct p *pp;
+
+	tls_g = g0;
+	g0->tcb = threadpointer();
+	mp->tcb = g0->tcb;
+	g0->sched.tp = (uintptr_t)g0->tcb;
+	mp->tid = ostid();
+	mp->sigmask = ALLSIGNALS;
+	mp->locks = 1;
+	if (gosave(&g0->sched) == 0) {
+		lock(&sched.lock);
+		pp = pidleget();
+		unlock(&sched.lock);
+		if (pp != NULL) {
+			acquirep(mp, pp);
+		} else {
+			mp->spinning = false;
+			xadd_acqrel(&sched.nmspinning, -1);
+			stopm(mp);
+		}
+		schedule();
+	}
+	throw("mstart: g0 was resumed");
+}
+
+/* sysmon's half of newm(). */
+void
+startnewms(void)
+{
+	struct m *mp;
+
+	for (;;) {
+		lock(&sched.lock);
+		mp = sched.newms;
+		if (mp != NULL)
+			sched.newms = mp->schedlink;
+		unlock(&sched.lock);
+		if (mp == NULL)
+			return;
+		if (newosprocm(mstart, mp) == 0)
+			continue;
+		/* The system's limit: sysmon tries again later. */
+		lock(&sched.lock);
+		xadd_acqrel(&sched.nmspinning, -1);
+		mp->spinning = false;
+		sched.mcount--;
+		mp->schedlink = sched.mfree;
+		sched.mfree = mp;
+		sched.newmwhen = nanotime() + NEWMRETRY;
+		unlock(&sched.lock);
+	}
 }
 
 /* Tries to add one more P to run code.  Any thread. */

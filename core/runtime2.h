@@ -26,12 +26,12 @@
  * States of a G.  "Stack" says who may touch its stack and registers.
  */
 enum gstatus {
-	Gidle,	    /* being made; stack: newproc */
-	Grunnable,  /* on a run queue; stack: nobody, g->sched is valid */
-	Grunning,   /* runs user code on g->m; stack: the G */
-	Gsyscall,   /* in an announced call on g->m; stack: the G */
-	Gwaiting,   /* parked; stack: nobody once off it, else g->m */
-	Gdead,	    /* finished or unused; stack: the free list's owner */
+	Gidle,	   /* being made; stack: newproc */
+	Grunnable, /* on a run queue; stack: nobody, g->sched is valid */
+	Grunning,  /* runs user code on g->m; stack: the G */
+	Gsyscall,  /* in an announced call on g->m; stack: the G */
+	Gwaiting,  /* parked; stack: nobody once off it, else g->m */
+	Gdead,	   /* finished or unused; stack: the free list's owner */
 };
 
 enum pstatus {
@@ -112,7 +112,7 @@ struct g {
 	uint8_t stackclass; /* see stack.c; NOCLASS for adopted threads */
 	bool adopted;	    /* a kernel thread's own TCB and stack */
 	bool bound;	    /* its M runs nothing else: see bound.c */
-	bool kthread; /* libc made a kernel thread for it: see bound.c */
+	bool kthread;	    /* libc made a kernel thread for it: see bound.c */
 	bool foreign;	    /* a thread that we did not make */
 	bool tlsdirty;	    /* forked away: libc's own TLS is not trusted */
 	bool fresh;	    /* has not run yet */

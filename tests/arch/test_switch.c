@@ -165,7 +165,8 @@ keepsregisters(void *arg)
 	(void)arg;
 	for (i = 0; i < ROUNDS; i++) {
 		memcpy(peerregs, peerwants, sizeof(peerregs));
-		callwithregs(gswitch, &peer->sched, &home, NULL, NULL, peerregs);
+		callwithregs(gswitch, &peer->sched, &home, NULL, NULL,
+		    peerregs);
 		if (memcmp(peerregs, peerwants, sizeof(peerregs)) != 0)
 			peerkept = false;
 	}
@@ -179,7 +180,8 @@ SWITCHTEST(gswitch_keeps_both_sides_registers)
 	peer = context(keepsregisters);
 	for (i = 0; i <= ROUNDS; i++) {
 		memcpy(homeregs, homewants, sizeof(homeregs));
-		callwithregs(gswitch, &home, &peer->sched, NULL, NULL, homeregs);
+		callwithregs(gswitch, &home, &peer->sched, NULL, NULL,
+		    homeregs);
 		cr_assert_arr_eq(homeregs, homewants, sizeof(homeregs));
 	}
 	cr_assert(peerkept);
@@ -466,7 +468,7 @@ SWITCHTEST(returning_from_the_entry_is_goexit)
 
 struct walk {
 	int n;
-	bool ended;		/* by itself, not for an error or MAXFRAMES */
+	bool ended; /* by itself, not for an error or MAXFRAMES */
 	char name[MAXFRAMES][40];
 	uintptr_t sp[MAXFRAMES];
 };
@@ -607,8 +609,8 @@ Test(switch, walk_from_the_gobuf_of_a_g_on_its_system_stack, .timeout = 60)
 	left = 1;
 	go(outersystem, (void *)walksaved);
 	await(&left);
-	cr_assert(ENDSIN(&walked, "systemstack_switch", "onsystemstack", "inner",
-		      "outersystem", "goexit"),
+	cr_assert(ENDSIN(&walked, "systemstack_switch", "onsystemstack",
+		      "inner", "outersystem", "goexit"),
 	    "%d frames, the last in %s", walked.n, last(&walked));
 }
 
@@ -812,8 +814,8 @@ assertwalks(int atleast, uintptr_t sp1, uintptr_t sp2, uintptr_t sp3)
 	for (i = 0; callersp[i] != 0; i++)
 		cr_assert(callersp[i] == sp1 || callersp[i] == sp2 ||
 			callersp[i] == sp3,
-		    "%#lx is neither of %#lx, %#lx, %#lx", callersp[i], sp1, sp2,
-		    sp3);
+		    "%#lx is neither of %#lx, %#lx, %#lx", callersp[i], sp1,
+		    sp2, sp3);
 }
 
 static struct g *stepper;

@@ -15,7 +15,7 @@
 
 #include "core/runtime.h"
 
-#define MS 1000000ll		/* in ns */
+#define MS 1000000ll /* in ns */
 #define SECOND 1000000000ll
 
 /* A broken property, found where Criterion must not be called. */

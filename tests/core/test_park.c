@@ -23,7 +23,7 @@ struct waiter {
 	uint32_t bitset;
 	int64_t deadline;
 	struct g *gp;
-	uint32_t order;		/* how many came back before it */
+	uint32_t order; /* how many came back before it */
 	int result;
 };
 
@@ -31,8 +31,8 @@ struct waiter {
 
 static struct waiter ws[MAXWAITERS];
 static uint32_t word, word2;
-static uint32_t nback;		/* waiters that have come back */
-static uint32_t left;		/* and that have not */
+static uint32_t nback; /* waiters that have come back */
+static uint32_t left;  /* and that have not */
 
 static void
 waits(void *arg)
@@ -40,8 +40,8 @@ waits(void *arg)
 	struct waiter *w = arg;
 
 	store_rel(&w->gp, needg());
-	w->result = park(w->addr, 0, w->bitset, CLOCKID_MONO, w->deadline,
-	    WAITFUTEX);
+	w->result =
+	    park(w->addr, 0, w->bitset, CLOCKID_MONO, w->deadline, WAITFUTEX);
 	w->order = xadd_acqrel(&nback, 1);
 	countdown(&left);
 }
@@ -72,8 +72,10 @@ addwaiters(int from, int n, const uint32_t *addr, enum kind kind)
 	int i, had = waiters(addr);
 
 	for (i = from; i < from + n; i++) {
-		ws[i] = (struct waiter){ .addr = addr, .bitset = BITSET_ANY,
-			.deadline = NODEADLINE, .result = 1 };
+		ws[i] = (struct waiter){ .addr = addr,
+			.bitset = BITSET_ANY,
+			.deadline = NODEADLINE,
+			.result = 1 };
 		startwaiter(&ws[i], kind);
 		cr_assert(eventually(waiters(addr) == had + i - from + 1));
 	}
@@ -218,8 +220,10 @@ Test(park, thousand_on_one_address_are_woken_at_once)
 
 	left = 1000;
 	for (i = 0; i < 1000; i++) {
-		ws[i] = (struct waiter){ .addr = &word, .bitset = BITSET_ANY,
-			.deadline = NODEADLINE, .result = 1 };
+		ws[i] = (struct waiter){ .addr = &word,
+			.bitset = BITSET_ANY,
+			.deadline = NODEADLINE,
+			.result = 1 };
 		go(waits, &ws[i]);
 	}
 	cr_assert(eventually(waiters(&word) == 1000));
@@ -237,8 +241,10 @@ Test(park, addresses_do_not_mix)
 
 	left = MAXWAITERS;
 	for (i = 0; i < MAXWAITERS; i++) {
-		ws[i] = (struct waiter){ .addr = &words[i], .bitset = BITSET_ANY,
-			.deadline = NODEADLINE, .result = 1 };
+		ws[i] = (struct waiter){ .addr = &words[i],
+			.bitset = BITSET_ANY,
+			.deadline = NODEADLINE,
+			.result = 1 };
 		go(waits, &ws[i]);
 	}
 	for (i = 0; i < MAXWAITERS; i++)
@@ -268,7 +274,8 @@ Test(park, waiting_g_says_why)
 static void
 addbitset(struct waiter *w, uint32_t bitset)
 {
-	*w = (struct waiter){ .addr = &word, .bitset = bitset,
+	*w = (struct waiter){ .addr = &word,
+		.bitset = bitset,
 		.deadline = NODEADLINE };
 	addwaiter(w, ORDINARY);
 }
@@ -359,7 +366,8 @@ Test(park, passed_deadline_is_a_timeout_at_once)
 
 Test(park, timed_out_one_waits_no_more)
 {
-	ws[0] = (struct waiter){ .addr = &word, .bitset = BITSET_ANY,
+	ws[0] = (struct waiter){ .addr = &word,
+		.bitset = BITSET_ANY,
 		.deadline = nanotime() + 2 * SECOND };
 	addwaiter(&ws[0], ORDINARY);
 	await(&left);
@@ -372,7 +380,8 @@ Test(park, woken_before_its_deadline_leaves_no_timer)
 	enum kind k;
 
 	for (k = 0; k < KINDS; k++) {
-		ws[k] = (struct waiter){ .addr = &word, .bitset = BITSET_ANY,
+		ws[k] = (struct waiter){ .addr = &word,
+			.bitset = BITSET_ANY,
 			.deadline = nanotime() + 3600 * SECOND };
 		addwaiter(&ws[k], k);
 	}
@@ -401,7 +410,8 @@ Test(park, sleeps_end_in_the_order_of_their_deadlines)
 	setmaxprocs(1);
 	left = 50;
 	for (i = 0; i < 50; i++) {
-		ws[i] = (struct waiter){ .addr = &word, .bitset = BITSET_ANY,
+		ws[i] = (struct waiter){ .addr = &word,
+			.bitset = BITSET_ANY,
 			.deadline = begin + (i * 7 % 50) * MS };
 		go(waits, &ws[i]);
 	}
@@ -435,9 +445,11 @@ Test(park, sooner_deadline_is_not_kept_waiting_by_a_later_one)
 {
 	int64_t begin = nanotime();
 
-	ws[0] = (struct waiter){ .addr = &word, .bitset = BITSET_ANY,
+	ws[0] = (struct waiter){ .addr = &word,
+		.bitset = BITSET_ANY,
 		.deadline = begin + 60 * SECOND };
-	ws[1] = (struct waiter){ .addr = &word2, .bitset = BITSET_ANY,
+	ws[1] = (struct waiter){ .addr = &word2,
+		.bitset = BITSET_ANY,
 		.deadline = NODEADLINE };
 	addwaiter(&ws[0], ORDINARY);
 	left = 1;
@@ -520,7 +532,8 @@ Test(park, requeued_one_keeps_its_deadline)
 	enum kind k;
 
 	for (k = 0; k < KINDS; k++) {
-		ws[k] = (struct waiter){ .addr = &word, .bitset = BITSET_ANY,
+		ws[k] = (struct waiter){ .addr = &word,
+			.bitset = BITSET_ANY,
 			.deadline = nanotime() + 2 * SECOND };
 		addwaiter(&ws[k], k);
 	}
@@ -713,8 +726,8 @@ Test(park, stress_hand_overs_between_kernel_threads)
 #define LOSERS 8
 #define RACES 50000u
 
-static uint32_t results[3];	/* woken, late, interrupted */
-static uint32_t given;		/* wake-ups that unpark() said it gave */
+static uint32_t results[3]; /* woken, late, interrupted */
+static uint32_t given;	    /* wake-ups that unpark() said it gave */
 static uint32_t racing;
 static struct g *racers[LOSERS];
 

@@ -8,9 +8,9 @@
 
 #define NGS 1024u
 
-static struct g *g;		/* NGS of them */
+static struct g *g; /* NGS of them */
 static struct p *p, *thief;
-static struct m owner;		/* of p; in user code */
+static struct m owner; /* of p; in user code */
 
 static void
 setup(void)
@@ -424,8 +424,8 @@ Test(runq, global_share_is_at_most_half_a_ring)
 #define ITEMS 1000000u
 #define THIEVES 3
 
-static uint32_t queued[NGS];	/* 1 while on some queue */
-static uint32_t taken;		/* by whoever */
+static uint32_t queued[NGS]; /* 1 while on some queue */
+static uint32_t taken;	     /* by whoever */
 static uint32_t doubled, lost;
 
 /* gp came out of a queue: exactly once after it was put into one. */

@@ -314,7 +314,8 @@ Test(stack, overflow_of_a_g_faults, .signal = SIGSEGV)
 
 Test(stack, larger_guard_of_a_reused_stack_faults, .signal = SIGSEGV)
 {
-	struct newprocargs a = { .stacksize = 60 * 1024, .guardsize = PAGESIZE };
+	struct newprocargs a = { .stacksize = 60 * 1024,
+		.guardsize = PAGESIZE };
 	struct g *gp, *again;
 
 	start(1);

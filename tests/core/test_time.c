@@ -7,10 +7,10 @@
 #include "tests/core/go.h"
 
 #define NTIMERS 100000u
-#define NGS 10000u		/* where a timer has to fire, it is a G's */
+#define NGS 10000u /* where a timer has to fire, it is a G's */
 
-static struct timer *t;		/* NTIMERS of them */
-static struct g *g;		/* NGS */
+static struct timer *t; /* NTIMERS of them */
+static struct g *g;	/* NGS */
 static struct p *p, *other, *both[2];
 static uint64_t seed, begin;
 
@@ -34,8 +34,7 @@ setup(void)
 }
 
 /* For what was drawn by rnd(). */
-#define assertrnd(cond)                                                        \
-	cr_assert(cond, "seed %llu", (unsigned long long)begin)
+#define assertrnd(cond) cr_assert(cond, "seed %llu", (unsigned long long)begin)
 
 TestSuite(time, .init = setup, .timeout = 60);
 

@@ -31,8 +31,8 @@ field(const char *name)
 static size_t
 sizeofpthread(void)
 {
-	return *(const uint32_t *)dlsym(RTLD_DEFAULT,
-	    "_thread_db_sizeof_pthread");
+	return *(
+	    const uint32_t *)dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
 }
 
 struct node {
@@ -43,11 +43,11 @@ struct node {
 static int
 linked(struct g *gp)
 {
-	struct node *list = (struct node *)((char *)dlsym(RTLD_DEFAULT,
-					       "_rtld_global") +
-	    field("_thread_db_rtld_global__dl_stack_user"));
-	struct node *node = (struct node *)((char *)gp->tcb +
-	    field("_thread_db_pthread_list"));
+	struct node *list =
+	    (struct node *)((char *)dlsym(RTLD_DEFAULT, "_rtld_global") +
+		field("_thread_db_rtld_global__dl_stack_user"));
+	struct node *node =
+	    (struct node *)((char *)gp->tcb + field("_thread_db_pthread_list"));
 	struct node *n;
 	int count = 0;
 
@@ -177,8 +177,8 @@ Test(tls, fresh_context_knows_its_g)
 
 Test(tls, frames_end_below_static_tls)
 {
-	void (*info)(size_t *, size_t *) = (void (*)(size_t *, size_t *))dlsym(
-	    RTLD_DEFAULT, "_dl_get_tls_static_info");
+	void (*info)(size_t *, size_t *) = (void (*)(size_t *,
+	    size_t *))dlsym(RTLD_DEFAULT, "_dl_get_tls_static_info");
 	struct g *gp = fresh();
 	size_t size, align;
 

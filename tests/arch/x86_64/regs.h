@@ -9,7 +9,7 @@
 
 #include "arch/arch.h"
 
-#define NKEPT 6			/* rbx, rbp, r12, r13, r14, r15 */
+#define NKEPT 6 /* rbx, rbp, r12, r13, r14, r15 */
 
 /*
  * Calls fn(a, b, c, d) with the registers that a callee keeps set to regs, and
@@ -130,15 +130,15 @@ stackpointer(void)
 /* --- the floating-point environment ------------------------------------------ */
 
 struct fpenv {
-	uint32_t mxcsr;		/* control and exception flags of SSE */
-	uint16_t fpcw;		/* control word of x87 */
-	uint16_t fpsw;		/* its exception flags */
+	uint32_t mxcsr; /* control and exception flags of SSE */
+	uint16_t fpcw;	/* control word of x87 */
+	uint16_t fpsw;	/* its exception flags */
 };
 
 /* Flags: invalid 1, divide by zero 4, overflow 8, underflow 16, inexact 32. */
 #define FPDEFAULT ((struct fpenv){ 0x1f80, 0x37f, 0 })
-#define FPUP	  ((struct fpenv){ 0x5f80 | 0x4, 0xb7f, 0x8 })
-#define FPDOWN	  ((struct fpenv){ 0x3f80 | 0x10, 0x77f, 0x20 })
+#define FPUP ((struct fpenv){ 0x5f80 | 0x4, 0xb7f, 0x8 })
+#define FPDOWN ((struct fpenv){ 0x3f80 | 0x10, 0x77f, 0x20 })
 
 static inline void
 setfpenv(struct fpenv e)
@@ -159,7 +159,7 @@ getfpenv(void)
 	struct fpenv e;
 
 	__asm__ volatile("stmxcsr %0\n\tfnstcw %1\n\tfnstsw %2"
-	    : "=m"(e.mxcsr), "=m"(e.fpcw), "=m"(e.fpsw));
+			 : "=m"(e.mxcsr), "=m"(e.fpcw), "=m"(e.fpsw));
 	e.fpsw &= 0x3f;
 	return e;
 }
