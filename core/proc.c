@@ -917,17 +917,28 @@ overhead(void)
 	return sizeof(struct g) + TCBALIGN + tlsneed + TCBALIGN + PAGESIZE;
 }
 
+/*
+ * The frames, the TCB and the G of all threads would lie at the same offsets in
+ * their pages, in a third of the sets of the L2 cache.  So many different offsets
+ * spread them, and still leave two pages to a parked thread.
+ */
+#define NCOLORS 24
+
 /* A new G with a stack of the class, not yet a thread of libc's; or NULL. */
 struct g *
 malg(size_t guardsize, int class)
 {
 	char *lo = stackalloc(class), *hi;
+	static uint32_t nmade;
+	uintptr_t color;
 	struct g *gp;
 
 	if (lo == NULL)
 		return NULL;
 	hi = lo + stackclasssize(class);
-	gp = (struct g *)((uintptr_t)(hi - sizeof(*gp)) & ~(CACHELINE - 1));
+	color = xadd_rlx(&nmade, 1) % NCOLORS * CACHELINE;
+	gp = (struct g *)((uintptr_t)(hi - sizeof(*gp) - color) &
+	    ~(CACHELINE - 1));
 	gp->tcb = tlsplace(gp);
 	gp->sched.tp = (uintptr_t)gp->tcb;
 	gp->stackclass = (uint8_t) class;
@@ -1185,7 +1196,10 @@ glast(void)
 	 */
 	lock(&sched.lock);
 	asyncfence();
-	last = gslive() == 0;
+	/* Several may have counted themselves: exit() is called once. */
+	last = gslive() == 0 && !sched.exiting;
+	if (last)
+		sched.exiting = true;
 	unlock(&sched.lock);
 	return last;
 }

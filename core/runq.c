@@ -103,19 +103,30 @@ runqput(struct p *pp, struct g *gp, bool next)
 	}
 }
 
+static bool
+ringempty(struct p *pp)
+{
+	return load_rlx(&pp->runqhead) == load_rlx(&pp->runqtail);
+}
+
 /* Puts a new G where it runs soon; the oldest such gives way.  Owner only. */
 void
 runqputnew(struct p *pp, struct g *gp)
 {
 	uint32_t n = pp->nnew;
 
-	/* Somebody looks for work, or the order is to be shaken up. */
-	if (load_rlx(&sched.npidle) != 0 || load_rlx(&sched.nmspinning) != 0 ||
-	    unlikely(debug.randomize != 0)) {
+	if (unlikely(debug.randomize != 0)) {
 		runqput(pp, gp, true);
 		return;
 	}
-	if (n == NEWSIZE) {
+	/*
+	 * The oldest, likely the largest piece of work, moves to where others
+	 * may take it: when there is no room for it, or somebody looks for work.
+	 */
+	if (n == NEWSIZE ||
+	    (n > 0 && ringempty(pp) &&
+		(load_rlx(&sched.npidle) != 0 ||
+		    load_rlx(&sched.nmspinning) != 0))) {
 		runqput(pp, pp->newgs[pp->newbase % NEWSIZE], false);
 		pp->newbase++;
 		n--;
@@ -147,6 +158,30 @@ runqflush(struct p *pp)
 		runqput(pp, popnew(pp), false);
 }
 
+#define AHEAD 3 /* Gs that wait for their turn in the caches */
+
+/*
+ * Most of the time of a switch to a G that has slept for long is spent waiting
+ * for its memory.  Starts to load the frames of the next one, whose stack
+ * pointer has come already, and the G of the last one.
+ * Always inlined: gcc takes a function of nothing but prefetches for a pure one,
+ * and drops the call.
+ */
+static inline __attribute__((always_inline)) void
+prefetch(const struct g *next, const struct g *last)
+{
+	const char *sp = (const char *)load_rlx(&next->sched.sp);
+	const char *g = (const char *)last;
+	int i;
+
+	for (i = 0; i < 5; i++)
+		__builtin_prefetch(sp + i * CACHELINE, 1);
+	__builtin_prefetch((const char *)next->sched.tp - CACHELINE, 1);
+	for (i = 0; i < 3; i++)
+		__builtin_prefetch(g + i * CACHELINE, 1);
+	__builtin_prefetch(&last->thread.sigmask, 1);
+}
+
 /*
  * The next G of the P's own queue, or NULL.  *inherit: it goes on with the
  * current time slice.  Owner only.
@@ -167,7 +202,7 @@ runqget(struct p *pp, bool *inherit)
 	}
 	*inherit = false;
 	/* Every now and then the ring's turn first: it holds older ones. */
-	if (pp->nnew > 0 && ++pp->newturn % NEWSIZE != 0)
+	if (pp->nnew > 0 && ++pp->newturn % RINGTURN != 0)
 		return popnew(pp);
 	for (;;) {
 		h = load_acq(&pp->runqhead);
@@ -176,8 +211,14 @@ runqget(struct p *pp, bool *inherit)
 			return pp->nnew > 0 ? popnew(pp) : NULL;
 		gp = load_rlx(&pp->runq[h % RUNQSIZE]);
 		/* Release: the slot is read before it is given up. */
-		if (cas_acqrel(&pp->runqhead, h, h + 1))
+		if (cas_acqrel(&pp->runqhead, h, h + 1)) {
+			if (t - h > AHEAD)
+				prefetch(load_rlx(
+					     &pp->runq[(h + 1) % RUNQSIZE]),
+				    load_rlx(
+					&pp->runq[(h + AHEAD) % RUNQSIZE]));
 			return gp;
+		}
 	}
 }
 

@@ -176,6 +176,7 @@ struct m {
 
 #define RUNQSIZE 256u /* a power of two */
 #define NEWSIZE 16u   /* new Gs of a P that run newest first */
+#define RINGTURN 61 /* of so many Gs one comes from the ring, new ones or not */
 #define GOIDBATCH 16
 #define GFREELOCAL 64 /* dead Gs kept by a P before half go to sched */
 
@@ -238,6 +239,7 @@ struct sched {
 
 	struct mutex lock __attribute__((aligned(CACHELINE)));
 	/* lock. */
+	bool exiting;	 /* the last thread has ended */
 	struct m *midle; /* idle Ms, last in first out */
 	struct m *newms; /* Ms that sysmon is to give a kernel thread */
 	int32_t nmidle, mcount, maxmcount;

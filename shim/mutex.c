@@ -43,6 +43,7 @@
 
 enum { LOCKED = 1, WOKEN = 2, DIED = 4, STARVING = 8, WAITER = 16 };
 
+#define WOKENSPINS 20	   /* looks of a woken waiter before it parks again */
 #define STARVATION 1000000 /* ns, as Go's mutex has it */
 
 #define MAXBARGES 128
@@ -112,7 +113,16 @@ lock_slow(struct pmutex *m, struct until u)
 				return ETIMEDOUT;
 			continue;
 		}
-		if (canspin(spins)) {
+		if (waiter == 0 ? canspin(spins)
+				: spins < WOKENSPINS && getmaxprocs() > 1) {
+			/*
+			 * A woken waiter is the only one on its way, and keeps
+			 * it so (WOKEN) as long as it does not park.  It looks
+			 * ever more rarely: each look takes the word's cache
+			 * line from the holder.
+			 */
+			if (waiter != 0)
+				procyield(60 << (spins < 3 ? spins : 3));
 			spins++;
 			v = load_rlx(&m->word);
 			continue;

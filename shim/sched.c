@@ -29,7 +29,7 @@ bool
 schedexplicit(const pthread_attr_t *attr)
 {
 	struct sched_param param;
-	cpu_set_t cpus;
+	uint64_t cpus[sizeof(cpu_set_t) / sizeof(uint64_t)];
 	int inherit, policy;
 	size_t i;
 
@@ -40,10 +40,11 @@ schedexplicit(const pthread_attr_t *attr)
 	    (policy != SCHED_OTHER || param.sched_priority != 0))
 		return true;
 	/* Where none was set, libc answers with every bit set. */
-	if (pthread_attr_getaffinity_np(attr, sizeof(cpus), &cpus) != 0)
+	if (pthread_attr_getaffinity_np(attr, sizeof(cpus),
+		(cpu_set_t *)cpus) != 0)
 		return true;
-	for (i = 0; i < sizeof(cpus); i++)
-		if (((unsigned char *)&cpus)[i] != 0xff)
+	for (i = 0; i < sizeof(cpus) / sizeof(cpus[0]); i++)
+		if (cpus[i] != UINT64_MAX)
 			return true;
 	return false;
 }

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#define STACKALIGN 16 /* of rsp before a call */
+
 /* Tells the core that this is a spin loop. */
 static inline void
 procyield(int n)

@@ -1,6 +1,8 @@
 /*
- * Switching.  Every routine jumps to the saved pc instead of returning: a `ret`
- * to an address that the return predictor does not hold costs 5 ns more.
+ * Switching ends in a `ret`.  A jump to the saved pc would leave the entry of the
+ * call of gswitch in the return predictor, and every return on the way out to the
+ * program would be predicted one frame off, 5 ns each.  Gs that wait in the same
+ * functions have the same return addresses: most of them are predicted.
  *
  * To unwinders the caller is who called, with CFA rsp and the return address in
  * rcx, until RESTORE begins; from there on it is who is resumed, with every
@@ -136,7 +138,12 @@
 	movq	GOBUF_SP(%rsi), %rsp
 	movq	%rdx, %rax
 	movq	%rdx, %rdi
-	jmp	*%rcx
+	testq	%rbp, %rbp
+	je	4f
+	pushq	%rcx
+	ret
+4:
+	jmp	*%rcx			/* a new G: nobody called it */
 	.endm
 
 /*

@@ -208,14 +208,14 @@ Test(runq, ring_gets_its_turn_beside_new_ones)
 
 	put(0, 1);
 	putnew(1, 1);
-	for (i = 0; i < NEWSIZE; i++) {
+	for (i = 0; i < RINGTURN; i++) {
 		struct g *gp = get(p);
 
 		if (gp == &g[0])
 			break;
 		runqputnew(p, gp);
 	}
-	cr_assert_lt(i, NEWSIZE);
+	cr_assert_lt(i, RINGTURN);
 }
 
 Test(runq, new_one_is_next_while_a_p_is_idle)
