@@ -147,6 +147,7 @@ struct m {
 	struct p *oldp;	    /* P before the last syscall */
 	uint32_t insyscall; /* announced call; sysmon reads it */
 	uint32_t syscalltick;
+	uint32_t preempt; /* set by sysmon: its G had its time slice */
 	bool spinning;
 	bool globfirst;	  /* the global queue's turn */
 	uint64_t sigmask; /* the kernel's mask of this thread */

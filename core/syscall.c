@@ -96,6 +96,11 @@ exitsyscall(void)
 	store_rlx(&gp->status, Grunning);
 	if (unlikely(load_acq(&mp->nop) != HASP))
 		releasem(acquirem());
+	if (unlikely(load_rlx(&mp->preempt))) {
+		/* One short call after the other: others wait for this P. */
+		store_rlx(&mp->preempt, 0);
+		gosched();
+	}
 }
 
 /* Gives the P away at once; the G is Gsyscall. */

@@ -136,6 +136,7 @@ retake(int64_t now)
 			pp->tickwhen = now;
 		} else if (now - pp->tickwhen >= SLICE) {
 			store_rlx(&pp->preempt, 1);
+			store_rlx(&mp->preempt, 1);
 		}
 		if (load_rlx(&mp->insyscall)) {
 			tick = load_rlx(&mp->syscalltick);
