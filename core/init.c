@@ -211,7 +211,7 @@ forkchild(void)
 	sched.pidle = NULL;
 	sched.runqhead = sched.runqtail = NULL;
 	sched.npidle = sched.runqsize = 0;
-	sched.gcwaiting = sched.sysmonwait = 0;
+	sched.gcwaiting = sched.sysmonwait = sched.nstarting = 0;
 	sched.nmspinning = 0;
 	sched.timersleep = 0;
 	sched.ncreated = sched.nended = sched.gspeak = 0;

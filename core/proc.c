@@ -210,14 +210,18 @@ allocm(void)
 static void
 newm(struct p *pp, bool spinning)
 {
-	struct m *mp = allocm();
+	struct m *mp = NULL;
 
 	shelvep(pp);
+	/* One that is on its way will take it: Ms are for good. */
+	if (sched.nstarting < sched.npidle)
+		mp = allocm();
 	if (mp == NULL) {
 		if (spinning)
 			xadd_rlx(&sched.nmspinning, -1);
 		return;
 	}
+	sched.nstarting++;
 	if (!spinning)
 		xadd_acqrel(&sched.nmspinning, 1);
 	sched.mcount++;
@@ -289,6 +293,7 @@ mstart(void *arg)
 	mp->locks = 1;
 	if (gosave(&g0->sched) == 0) {
 		lock(&sched.lock);
+		sched.nstarting--;
 		pp = pidleget();
 		unlock(&sched.lock);
 		if (pp != NULL) {
@@ -323,6 +328,7 @@ startnewms(void)
 		lock(&sched.lock);
 		xadd_acqrel(&sched.nmspinning, -1);
 		mp->spinning = false;
+		sched.nstarting--;
 		sched.mcount--;
 		mp->schedlink = sched.mfree;
 		sched.mfree = mp;
