@@ -122,14 +122,18 @@ void acquirep(struct m *mp, struct p *pp);
 struct p *releasep(struct m *mp);
 void gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why);
 void startnewms(void);
+void gstart(void *prev);
+void mcommoninit(struct m *mp, struct g *g0);
+void setsigmask(struct m *mp, uint64_t mask);
+struct m *exitsyscallslow(struct g *gp, struct m *mp);
+
+/* g.c */
 uint64_t gslive(void);
 bool scavenge(void);
-void mcommoninit(struct m *mp, struct g *g0);
 struct g *malg(size_t guardsize, int class);
+void gfput(struct p *pp, struct g *gp);
 void allgadd(struct g *gp);
-void setsigmask(struct m *mp, uint64_t mask);
 uint64_t newgoid(struct p *pp);
-struct m *exitsyscallslow(struct g *gp, struct m *mp);
 
 /* bound.c */
 int newbound(const struct newprocargs *a, struct g **out);
