@@ -117,6 +117,7 @@ enum waitreason {
 	WAITSLEEP,
 	WAITFUTEX,
 	WAITSIGNAL,
+	WAITIO,
 	WAITREASONS,
 };
 
@@ -162,6 +163,76 @@ void gointerrupt(struct g *gp);
 
 /* Sets the calling G's signal mask; the G is no kernel thread of its own. */
 void gsetsigmask(uint64_t mask);
+
+/* --- waiting for descriptors (polldesc.c) --------------------------------- */
+
+struct polldesc;
+
+enum pollmode { POLLMODE_IN, POLLMODE_OUT, POLLMODES };
+
+/*
+ * The number of events so far, noted before a call on the descriptor is tried:
+ * only what comes later is worth waiting for.
+ */
+struct polllook {
+	struct polldesc *pd; /* NULL: nobody has waited for it yet */
+	uint32_t seq[POLLMODES];
+};
+void netpolllook(int fd, struct polllook *look);
+
+/*
+ * A call on fd would block: the polldesc to wait with, which counts the call in
+ * that mode until netpollput().  look was taken before the call; *err is 0 when
+ * it holds for the polldesc, else -EAGAIN: it has been taken anew, and the call
+ * has to be tried once more.  NULL and another negative error when the
+ * descriptor cannot be waited for: -EPERM a regular file, -EBADF one that is being
+ * closed; the caller makes the blocking call.  Only when ong().
+ */
+struct polldesc *netpollget(int fd, enum pollmode mode, struct polllook *look,
+    int *err);
+
+/* With passon, for a call that got what it waited for, the next one is woken. */
+void netpollput(struct polldesc *pd, enum pollmode mode, bool passon);
+
+/* The number to use: not the caller's any more when that was closed meanwhile. */
+int netpollfd(struct polldesc *pd);
+
+/*
+ * Waits for an event in the mode that look has not seen.  0, and a new look,
+ * when there may be one; -ETIMEDOUT; or -EINTR, as park(), but before
+ * interrupthook is called.  deadline is on the monotonic clock.
+ */
+int netpollblock(enum pollmode mode, struct polllook *look, int64_t deadline);
+
+/* Has the poller look afresh: for what gives no events by itself. */
+void netpollrearm(struct polldesc *pd);
+
+/* Waiting for several: each event of w's descriptor sets *word. */
+struct pollwait {
+	struct polldesc *pd;
+	uint32_t *word;
+	struct pollwait *next, *prev; /* pd->lock */
+};
+/*
+ * False: as NULL from netpollget().  *word is set at once when there was an event
+ * since the look.
+ */
+bool netpolljoin(struct pollwait *w, int fd, struct polllook *look,
+    uint32_t *word);
+void netpollleave(struct pollwait *w);
+/* Waits for *word to be set, as netpollblock(). */
+int netpollblockany(uint32_t *word, int64_t deadline);
+
+/*
+ * Around every call that closes fd, on any thread.  False: the descriptor is the
+ * poller's own, the program knows nothing of it, and must not close it.
+ */
+bool netpollclosing(int fd);
+void netpollclosed(int fd);
+/* The first number from that on that the poller knows, or -1. */
+int netpollnext(int from, bool *ours);
+/* Frees the number of such a descriptor, for dup2(). */
+void netpollmove(int fd);
 
 /* --- running -------------------------------------------------------------- */
 
@@ -291,6 +362,7 @@ struct gthread {
 	int priority;
 	uint64_t sigmask;    /* blocked signals, bit sig - 1 */
 	uint64_t sigpending; /* atomic; pthread_kill()ed while parked */
+	uint32_t handled;    /* what handlers have run: shim/signal.c */
 	int *cleartid; /* set_tid_address(): zeroed and woken at the end */
 	void *robust;  /* first robust mutex held: shim/mutex.c */
 };
@@ -338,6 +410,11 @@ int ascaller(int (*fn)(void *), void *arg);
 void forkprepare(void);
 void forkparent(void);
 void forkchild(void);
+
+/* --- memory --------------------------------------------------------------- */
+
+/* n bytes, zeroed and aligned to a cache line, for ever; NULL when there are none. */
+void *persistentalloc(size_t n);
 
 /* --- panic ---------------------------------------------------------------- */
 

@@ -213,12 +213,13 @@ forkchild(void)
 	sched.npidle = sched.runqsize = 0;
 	sched.gcwaiting = sched.sysmonwait = sched.nstarting = 0;
 	sched.nmspinning = 0;
-	sched.timersleep = 0;
+	sched.pollsleep = sched.polling = 0;
 	sched.ncreated = sched.nended = sched.gspeak = 0;
 	sched.mainended = sched.nbound = 0;
 	sched.nhandoffs = sched.nlate = 0;
 	initlock.key = 0;
 	parkforkchild();
+	netpollforkchild();
 	statsforkchild();
 	procforkchild();
 	syscallforkchild();

@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -451,4 +453,65 @@ oswrite(int fd, const char *s, size_t n)
 		s += r;
 		n -= (size_t)r;
 	}
+}
+
+/* --- descriptors: those that give one give -errno, too -------------------- */
+
+int
+osdupfd(int fd, int lowest)
+{
+	return (int)sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, lowest, 0, 0, 0);
+}
+
+void
+osclose(int fd)
+{
+	sys(SYS_close, fd, 0, 0, 0, 0, 0);
+}
+
+int
+oseventfd(void)
+{
+	return (
+	    int)sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK, 0, 0, 0, 0);
+}
+
+int
+osepollcreate(void)
+{
+	return (int)sys(SYS_epoll_create1, EPOLL_CLOEXEC, 0, 0, 0, 0, 0);
+}
+
+int
+osepollctl(int ep, int op, int fd, uint32_t events, uint64_t data)
+{
+	struct epoll_event ev = { .events = events, .data.u64 = data };
+
+	return (int)sys(SYS_epoll_ctl, ep, op, fd, (long)&ev, 0, 0);
+}
+
+/*
+ * At most ns (negative: without end).  The number of events; 0 when the time is
+ * over, or a signal came.
+ */
+int
+osepollwait(int ep, struct epoll_event *ev, int n, int64_t ns)
+{
+	static uint32_t coarse; /* before Linux 5.11: whole milliseconds */
+	struct timespec ts = { ns / 1000000000, ns % 1000000000 };
+	long r = -ENOSYS;
+	int ms = -1;
+
+	if (load_rlx(&coarse) == 0)
+		r = sys(SYS_epoll_pwait2, ep, (long)ev, n,
+		    ns < 0 ? 0 : (long)&ts, 0, 0);
+	if (r == -ENOSYS) {
+		store_rlx(&coarse, 1);
+		if (ns >= 0)
+			ms = ns / 1000000 < INT32_MAX - 1
+			    ? (int)((ns + 999999) / 1000000)
+			    : INT32_MAX;
+		r = sys(SYS_epoll_pwait, ep, (long)ev, n, ms, 0, 8);
+	}
+	return r < 0 ? 0 : (int)r;
 }

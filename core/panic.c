@@ -18,6 +18,7 @@ const char *const waitreasons[WAITREASONS] = {
 	[WAITSLEEP] = "sleep",
 	[WAITFUTEX] = "futex",
 	[WAITSIGNAL] = "signal",
+	[WAITIO] = "descriptor",
 };
 
 static const char *const gstatuses[] = {

@@ -243,8 +243,9 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 	return gp->waitresult;
 }
 
+/* park() that leaves it to the caller to call interrupthook after -EINTR. */
 int
-park(const void *addr, uint32_t val, uint32_t bitset, int clock,
+parkquiet(const void *addr, uint32_t val, uint32_t bitset, int clock,
     int64_t deadline, enum waitreason why)
 {
 	struct g *gp = needg();
@@ -254,12 +255,8 @@ park(const void *addr, uint32_t val, uint32_t bitset, int clock,
 	struct m *mp;
 	int r;
 
-	if (unlikely(gp->head.direct)) {
-		r = parkdirect(gp, addr, val, bitset, clock, deadline, why);
-		if (r == -EINTR && interrupthook != NULL)
-			interrupthook(gp);
-		return r;
-	}
+	if (unlikely(gp->head.direct))
+		return parkdirect(gp, addr, val, bitset, clock, deadline, why);
 	for (;;) {
 		mp = acquirem();
 		if (timed) {
@@ -285,12 +282,21 @@ park(const void *addr, uint32_t val, uint32_t bitset, int clock,
 		if (timed)
 			deltimer(&gp->timer);
 		releasem(mp);
-		if (unlikely(r == -EINTR) && interrupthook != NULL)
-			interrupthook(gp);
 		if (r != -ETIMEDOUT || clock != CLOCKID_REAL ||
 		    walltime() >= deadline)
 			return r;
 	}
+}
+
+int
+park(const void *addr, uint32_t val, uint32_t bitset, int clock,
+    int64_t deadline, enum waitreason why)
+{
+	int r = parkquiet(addr, val, bitset, clock, deadline, why);
+
+	if (unlikely(r == -EINTR) && interrupthook != NULL)
+		interrupthook(getg());
+	return r;
 }
 
 int
@@ -302,7 +308,7 @@ parksleep(int clock, int64_t deadline)
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
-static void
+void
 readyall(struct g *list, bool next)
 {
 	struct g *gp;
@@ -313,16 +319,17 @@ readyall(struct g *list, bool next)
 	}
 }
 
+/*
+ * unpark() without making them ready: they are appended to a list by schedlink,
+ * Gwaiting, whose end *tail is.  In the runtime.
+ */
 int
-unpark(const void *addr, int n, uint32_t bitset)
+takewaiters(const void *addr, int n, uint32_t bitset, struct g ***tail)
 {
 	struct bucket *b = bucketof(addr);
-	struct g *list = NULL, **tail = &list, *gp, *next;
-	struct m *mp;
+	struct g *gp, *next;
 	int woken = 0;
 
-	needg();
-	mp = acquirem();
 	lockbucket(b);
 	for (gp = b->head; gp != NULL && woken < n; gp = next) {
 		next = gp->waitnext;
@@ -331,11 +338,24 @@ unpark(const void *addr, int n, uint32_t bitset)
 			continue;
 		dequeue(b, gp);
 		gp->schedlink = NULL;
-		*tail = gp;
-		tail = &gp->schedlink;
+		**tail = gp;
+		*tail = &gp->schedlink;
 		woken++;
 	}
 	unlockbucket(b);
+	return woken;
+}
+
+int
+unpark(const void *addr, int n, uint32_t bitset)
+{
+	struct g *list = NULL, **tail = &list;
+	struct m *mp;
+	int woken;
+
+	needg();
+	mp = acquirem();
+	woken = takewaiters(addr, n, bitset, &tail);
 	readyall(list, woken == 1);
 	releasem(mp);
 	return woken;

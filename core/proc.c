@@ -373,10 +373,12 @@ handoffp(struct p *pp)
 	}
 	/*
 	 * A P with timers goes idle, where sysmon does not look at them, or the
-	 * last one: somebody has to sleep for the next timer.
+	 * last one: somebody has to sleep for the next timer, and in the
+	 * netpoller.
 	 */
 	if (sched.runqsize != 0 ||
-	    (load_rlx(&sched.timersleep) == 0 && nexttimer() != 0)) {
+	    (load_rlx(&sched.pollsleep) == 0 &&
+		(nexttimer() != 0 || iowaiting()))) {
 		unlock(&sched.lock);
 		startm(pp, false);
 		return;
@@ -653,35 +655,6 @@ anywork(void)
 	return false;
 }
 
-/*
- * Sleeps until the next timer if nobody else does.  No P.  True when the caller
- * should look for work again.
- */
-static bool
-sleeptimers(struct m *mp)
-{
-	int64_t when, now;
-
-	if (nexttimer() == 0 || !cas_acqrel(&sched.timersleep, 0, 1))
-		return false;
-	noteclear(&sched.timernote);
-	store_rlx(&sched.polluntil, INT64_MAX);
-	/* A timer added from here on finds timersleep set: see addtimer(). */
-	fence_full();
-	when = nexttimer();
-	if (when != 0) {
-		store_rlx(&sched.polluntil, when);
-		now = nanotime();
-		if (when > now) {
-			if (mp->sigmask != ALLSIGNALS)
-				setsigmask(mp, ALLSIGNALS);
-			notetsleep(&sched.timernote, when - now);
-		}
-	}
-	store_rel(&sched.timersleep, 0);
-	return true;
-}
-
 static struct g *
 globget(struct p *pp, int max)
 {
@@ -695,13 +668,53 @@ globget(struct p *pp, int max)
 	return gp;
 }
 
+/*
+ * The M has nothing to run, and has given its P up: sleeps, in the netpoller or
+ * until somebody has a P for it.  Returns with a P.
+ *
+ * Who makes work looks at nmspinning after queueing it, we look at the queues
+ * after lowering it: the atomic operations on both sides are full fences, so one
+ * of the two sees the other.
+ */
+static void
+awaitwork(struct m *mp)
+{
+	bool spun = mp->spinning, again;
+	struct g *list = NULL;
+	struct p *pp;
+
+	if (spun) {
+		mp->spinning = false;
+		xadd_acqrel(&sched.nmspinning, -1);
+	}
+	again = spun && anywork();
+	if (!again)
+		list = netpollsleep(mp, &again);
+	if (!again) {
+		stopm(mp);
+		return;
+	}
+	lock(&sched.lock);
+	pp = pidleget();
+	unlock(&sched.lock);
+	if (pp != NULL)
+		acquirep(mp, pp);
+	/* Without a P they go to the global queue. */
+	readyall(list, false);
+	if (pp == NULL) {
+		stopm(mp);
+	} else if (spun) {
+		mp->spinning = true;
+		xadd_acqrel(&sched.nmspinning, 1);
+	}
+}
+
 /* The next G to run; blocks until there is one.  On g0, with a P. */
 static struct g *
 findrunnable(struct m *mp, bool *inherit)
 {
+	struct g *gp, *list;
 	struct p *pp;
-	struct g *gp;
-	bool spun;
 
 top:
 	pp = mp->p;
@@ -723,6 +736,13 @@ top:
 		gp = globget(pp, 0);
 	if (gp != NULL)
 		return gp;
+	list = netpollnow(0);
+	if (list != NULL) {
+		readyall(list, false);
+		gp = runqget(pp, inherit);
+		if (gp != NULL)
+			return gp;
+	}
 	if (mp->spinning ||
 	    2 * load_rlx(&sched.nmspinning) <
 		(uint32_t)sched.gomaxprocs - load_rlx(&sched.npidle)) {
@@ -748,30 +768,7 @@ top:
 	pidleput(releasep(mp));
 	unlock(&sched.lock);
 
-	/*
-	 * Who makes work looks at nmspinning after queueing it, we look at the
-	 * queues after lowering it: the atomic operations on both sides are
-	 * full fences, so one of the two sees the other.
-	 */
-	spun = mp->spinning;
-	if (spun) {
-		mp->spinning = false;
-		xadd_acqrel(&sched.nmspinning, -1);
-	}
-	if ((spun && anywork()) || sleeptimers(mp)) {
-		lock(&sched.lock);
-		pp = pidleget();
-		unlock(&sched.lock);
-		if (pp != NULL) {
-			acquirep(mp, pp);
-			if (spun) {
-				mp->spinning = true;
-				xadd_acqrel(&sched.nmspinning, 1);
-			}
-			goto top;
-		}
-	}
-	stopm(mp);
+	awaitwork(mp);
 	goto top;
 }
 

@@ -2,6 +2,8 @@
 #ifndef CORE_RUNTIME_H
 #define CORE_RUNTIME_H
 
+#include <sys/epoll.h>
+
 #include "core/runtime2.h"
 
 /* lock_futex.c */
@@ -40,7 +42,12 @@ void oskeyset(pthread_key_t key, void *value);
 void osrseqoff(void *area);
 int oscpus(void);
 void oswrite(int fd, const char *s, size_t n);
-void *persistentalloc(size_t n);
+int osdupfd(int fd, int lowest);
+void osclose(int fd);
+int osepollcreate(void);
+int osepollctl(int ep, int op, int fd, uint32_t events, uint64_t data);
+int osepollwait(int ep, struct epoll_event *ev, int n, int64_t ns);
+int oseventfd(void);
 void persistentlock(void);
 void persistentunlock(void);
 
@@ -109,7 +116,27 @@ void movetimers(struct p *to, struct p *from);
 
 /* parkinglot.c */
 struct g *timerwoke(struct timer *t);
+int takewaiters(const void *addr, int n, uint32_t bitset, struct g ***tail);
+void readyall(struct g *list, bool next);
+int parkquiet(const void *addr, uint32_t val, uint32_t bitset, int clock,
+    int64_t deadline, enum waitreason why);
 void parkforkchild(void);
+
+/* netpoll.c */
+struct g *netpollnow(int64_t now);
+struct g *netpollsleep(struct m *mp, bool *slept);
+void netpollwake(int64_t when);
+int netpolladd(struct polldesc *pd);
+void netpolldel(int fd);
+bool iowaiting(void);
+void netpollforkchild(void);
+
+/* polldesc.c */
+void pollevent(struct polldesc *pd, uint32_t events, struct g ***tail);
+int pollprotect(int fd);
+void pollunprotect(int fd);
+void moveghost(int fd);
+void polldescforkchild(void);
 
 /* proc.c */
 void goready(struct g *gp, bool next);

@@ -128,6 +128,32 @@ struct g {
 	struct __res_state res;
 };
 
+/* --- descriptors (polldesc.c, netpoll.c) ---------------------------------- */
+
+/*
+ * A descriptor that somebody has waited for.  It is known by its number until
+ * that is closed, and to those who wait then, by another (see netpollclose).
+ * Never freed, only reused: an event may come late.
+ */
+struct polldesc {
+	/* Atomic. */
+	uint64_t refs;		 /* see polldesc.c */
+	int fd;			 /* the number to use for calls */
+	uint32_t seq[POLLMODES]; /* events so far: what the waiters park on */
+	uint32_t tag;		 /* of this use; events of others are ignored */
+
+	/* lock. */
+	struct mutex lock;
+	struct pollwait *pollers; /* poll() and select() */
+
+	/* polllock. */
+	bool ghost; /* fd is a duplicate of our own */
+	struct polldesc *link;
+
+	/* Constant. */
+	struct polldesc *alllink;
+} __attribute__((aligned(CACHELINE)));
+
 /* --- M -------------------------------------------------------------------- */
 
 enum { HASP, CLAIMED, NOP }; /* m->nop */
@@ -194,6 +220,7 @@ struct p {
 	uint32_t schedtick; /* incremented by execute(); sysmon reads it */
 	uint32_t syscalltick;
 	uint32_t switches; /* of all kinds; statistics, timer checks */
+	uint32_t niowait;  /* Gs that wait for descriptors: the sum counts */
 	uint64_t goidcache, goidcacheend;
 	struct g *gfree; /* dead Gs with their stacks */
 	uint32_t ngfree;
@@ -264,15 +291,17 @@ struct sched {
 	/* Atomic. */
 	uint32_t nmspinning __attribute__((aligned(CACHELINE)));
 	uint64_t goidgen;
-	uint32_t timersleep;	   /* an M sleeps for the next timer */
-	int64_t polluntil;	   /* until when it sleeps */
+	uint32_t pollsleep;	   /* an M sleeps in the netpoller */
+	uint32_t polling;	   /* somebody looks without sleeping */
+	int64_t polluntil;	   /* until when the M sleeps */
+	int64_t lastpoll;	   /* nanotime() of the last look */
 	uint64_t ncreated, nended; /* Gs, where no P counts them */
 	uint64_t gspeak;    /* live Gs at the most, as far as somebody looked */
 	uint32_t mainended; /* the last thread to end ends the process */
-	uint64_t nhandoffs, nlate; /* statistics */
+	uint64_t nhandoffs, nlate, npolls; /* statistics */
 	uint32_t nbound; /* Gs that have a kernel thread of their own */
 
-	struct note timernote;
+	struct note pollnote; /* where it sleeps while there is no epoll */
 	struct note sysmonnote;
 	int64_t newmwhen;  /* sysmon: when to ask for a kernel thread again */
 	int64_t starttime; /* nanotime() */

@@ -94,6 +94,7 @@ statswrite(void)
 	n = line(buf, n, "switches", switches);
 	n = line(buf, n, "handoffs", load_rlx(&sched.nhandoffs));
 	n = line(buf, n, "late_handoffs", load_rlx(&sched.nlate));
+	n = line(buf, n, "netpolls", load_rlx(&sched.npolls));
 	n = line(buf, n, "steals", steals);
 	n = line(buf, n, "syscalls", syscalls);
 	memcpy(page, buf, n);

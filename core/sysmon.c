@@ -226,7 +226,7 @@ void *
 sysmon(void *arg)
 {
 	int64_t delay = MINDELAY, now, laststats = 0, lastscavenge = nanotime();
-	int idle = 0, allidle = 0;
+	int idle = 0, allidle = 0, unpolled = 0;
 
 	(void)arg;
 	monitorg.adopted = monitorg.bound = monitorg.kthread = true;
@@ -270,6 +270,13 @@ sysmon(void *arg)
 		if (load_rlx(&sched.npidle) != 0 &&
 		    load_rlx(&sched.runqsize) != 0 && now >= sched.newmwhen)
 			wakep();
+		readyall(netpollnow(now), false);
+		/* An idle M sleeps in the netpoller, but not all at once. */
+		if (load_rlx(&sched.npidle) == 0 ||
+		    load_rlx(&sched.pollsleep) || !iowaiting())
+			unpolled = 0;
+		else if (unpolled++ > 0)
+			wakep();
 		if (retake(now) > 0)
 			idle = 0;
 		else
@@ -293,7 +300,8 @@ checkdead(void)
 {
 	if (!debug.checkdead || sched.nmidle != sched.mcount ||
 	    load_rlx(&sched.nbound) != 0 || sched.newms != NULL ||
-	    sched.runqsize != 0 || nexttimer() != 0 || gslive() == 0)
+	    sched.runqsize != 0 || nexttimer() != 0 || iowaiting() ||
+	    gslive() == 0)
 		return;
 	print("libgmpthread: all threads are asleep - deadlock!\n");
 	schedtrace();

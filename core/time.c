@@ -108,9 +108,7 @@ addtimer(struct p *pp, struct timer *t, int64_t when)
 	 * The unlock is a full fence: either it sees the timer in its last look,
 	 * or we see that it sleeps.
 	 */
-	if (load_rlx(&sched.timersleep) != 0 &&
-	    t->when < load_rlx(&sched.polluntil))
-		notewakeup(&sched.timernote);
+	netpollwake(t->when);
 }
 
 /*

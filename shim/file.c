@@ -5,7 +5,7 @@
  */
 #include <stdarg.h>
 
-#include "shim/shim.h"
+#include "shim/fd.h"
 
 /* The mode is there only when a file may be created. */
 static mode_t
@@ -73,6 +73,31 @@ trycmd(int cmd)
 	}
 }
 
+/* A command that waits for no lock.  Some change what is known of fd. */
+static int
+unlocked(int fd, int cmd, void *arg, int (*call)(int, int, void *))
+{
+	int r;
+
+	switch (cmd) {
+	case F_GETFL:
+		fdsettled(fd);
+		break;
+	case F_SETFL:
+		fdsettled(fd);
+		r = call(fd, cmd, arg);
+		fdchanged(fd);
+		return r;
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		r = call(fd, cmd, arg);
+		if (r >= 0)
+			fdduplicated(fd, r);
+		return r;
+	}
+	return call(fd, cmd, arg);
+}
+
 #define FCNTL(name)                                                            \
 	EXPORT int name(int fd, int cmd, ...)                                  \
 	{                                                                      \
@@ -83,7 +108,7 @@ trycmd(int cmd)
 		va_end(ap);                                                    \
 		int try = trycmd(cmd);                                         \
 		if (try == 0 || !ong())                                        \
-			return libc.name(fd, cmd, arg);                        \
+			return unlocked(fd, cmd, arg, libc.name);              \
                                                                                \
 		int e = errno;                                                 \
 		int r = ANNOUNCE(libc.name(fd, try, arg));                     \
@@ -128,6 +153,12 @@ ioctl(int fd, unsigned long req, ...)
 	va_start(ap, req);
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
+	if (req == FIONBIO) {
+		fdsettled(fd);
+		int r = libc.ioctl(fd, req, arg);
+		fdchanged(fd);
+		return r;
+	}
 	if (!ong())
 		return libc.ioctl(fd, req, arg);
 	return ANNOUNCE(libc.ioctl(fd, req, arg));

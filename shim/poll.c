@@ -1,14 +1,20 @@
 /*
  * Waiting for descriptors to become ready.
  *
- * Most event loops find something ready at once, and would pay for a handoff in
- * vain: so each call first looks without waiting, and hands its P off only for
- * a wait that is going to sleep.  Not with a signal mask: setting it, looking
- * and waiting have to be one step.  A wait for nothing but time is a sleep.
+ * Most event loops find something ready at once, and would pay for waiting in
+ * vain: so each call first looks without waiting.  A few descriptors are then
+ * waited for in the netpoller; many, whose registration would cost more than a
+ * kernel thread, and an epoll set, in the kernel without the P.  So is a call
+ * with a signal mask: setting it, looking and waiting have to be one step.  A
+ * wait for nothing but time is a sleep.
  */
 #include <string.h>
+#include <sys/syscall.h>
 
-#include "shim/shim.h"
+#include "shim/fd.h"
+
+#define NSEC_PER_SEC 1000000000ll
+#define MAXJOIN 16 /* descriptors of one call in the netpoller */
 
 static const struct timespec zero;
 
@@ -35,6 +41,131 @@ sleepready(const struct timespec *tmo, struct timespec *left)
 	return -1;
 }
 
+/* --- in the netpoller ----------------------------------------------------- */
+
+/* Descriptors that a call waits for. */
+struct joined {
+	struct pollwait wait[MAXJOIN];
+	struct polllook look[MAXJOIN];
+	int fd[MAXJOIN];
+	short events[MAXJOIN];
+	unsigned n;
+	uint32_t word; /* set by an event */
+};
+
+/* What the netpoller reports. */
+#define EVENTS                                                                 \
+	(POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLRDNORM | POLLWRNORM)
+
+/* Before the first look of the call.  False: the netpoller is not for it. */
+static bool
+plan(struct joined *j, int fd, short events)
+{
+	if (fd < 0)
+		return true;
+	if (j->n == MAXJOIN || (events & ~EVENTS) != 0)
+		return false;
+	j->fd[j->n] = fd;
+	j->events[j->n] = events;
+	netpolllook(fd, &j->look[j->n++]);
+	return true;
+}
+
+static void
+leaveall(struct joined *j, unsigned n)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		netpollleave(&j->wait[i]);
+}
+
+/*
+ * The look has shown nothing: waits for an event.  True: look again.  False: *r
+ * is 0 when the time is over, -EINTR, or -EPERM when this is not for the
+ * netpoller.
+ */
+static bool
+joinwait(struct joined *j, int64_t deadline, int *r)
+{
+	struct g *gp = getg();
+	struct gthread *th = gthreadof(gp);
+	enum fdkind kind;
+	unsigned i;
+
+	store_rlx(&j->word, 0);
+	for (i = 0; i < j->n; i++) {
+		if (!netpolljoin(&j->wait[i], j->fd[i], &j->look[i],
+			&j->word)) {
+			leaveall(j, i);
+			*r = -EPERM;
+			return false;
+		}
+		/* Not everything gives its events by itself. */
+		kind = fdkindof(j->fd[i], POLLMODE_IN);
+		if ((j->events[i] & (POLLOUT | POLLWRNORM)) ||
+		    (kind != FDSOCKET && kind != FDNOWAIT))
+			netpollrearm(j->wait[i].pd);
+	}
+	store_rlx(&th->handled, 0);
+	*r = netpollblockany(&j->word, deadline);
+	leaveall(j, j->n);
+	for (i = 0; i < j->n; i++)
+		netpolllook(j->fd[i], &j->look[i]);
+	if (*r == -EINTR) {
+		interrupthook(gp);
+		cancelpoint();
+		return load_rlx(&th->handled) == 0;
+	}
+	if (*r == -ETIMEDOUT)
+		*r = 0;
+	else
+		return true;
+	return false;
+}
+
+static int64_t
+deadlinein(int64_t ns)
+{
+	int64_t deadline;
+
+	if (__builtin_add_overflow(nanotime(), ns, &deadline))
+		return NODEADLINE;
+	return deadline;
+}
+
+/*
+ * poll() and ppoll() without a mask.  ns < 0: without end.  -EPERM as above;
+ * anything else is the result.
+ */
+static int
+polljoined(struct pollfd *fds, nfds_t n, int64_t ns)
+{
+	int64_t deadline = NODEADLINE;
+	struct joined j = { .n = 0 };
+	bool small = n <= MAXJOIN;
+	nfds_t i;
+	int r;
+
+	for (i = 0; small && i < n; i++)
+		small = plan(&j, fds[i].fd, fds[i].events);
+	cancelpoint();
+	for (;;) {
+		r = (int)TRY(
+		    rawsyscall(SYS_poll, (long)fds, (long)n, 0, 0, 0, 0));
+		if (r != 0 || ns == 0)
+			return r == -EPERM ? -EFAULT : r;
+		if (!small)
+			return -EPERM;
+		if (deadline == NODEADLINE && ns > 0)
+			deadline = deadlinein(ns);
+		if (!joinwait(&j, deadline, &r))
+			return r;
+	}
+}
+
+/* --- poll ----------------------------------------------------------------- */
+
 EXPORT int
 poll(struct pollfd *fds, nfds_t n, int ms)
 {
@@ -48,9 +179,9 @@ poll(struct pollfd *fds, nfds_t n, int ms)
 		return sleepready(&ts, NULL);
 	}
 
-	int r = ANNOUNCE(libc.poll(fds, n, 0));
-	if (r != 0 || ms == 0)
-		return r;
+	int r = polljoined(fds, n, ms < 0 ? -1 : ms * 1000000ll);
+	if (r != -EPERM)
+		return (int)ioresult(r);
 	return HANDOFF(libc.poll(fds, n, ms));
 }
 
@@ -74,11 +205,12 @@ ppoll(struct pollfd *fds, nfds_t n, const struct timespec *tmo,
 	if (!waits(tmo))
 		return ANNOUNCE(libc.ppoll(fds, n, tmo, mask));
 
-	int r = 0;
+	int r = -EPERM, err;
 	if (mask == NULL)
-		r = ANNOUNCE(libc.poll(fds, n, 0));
-	if (r != 0)
-		return r;
+		r = polljoined(fds, n,
+		    tmo == NULL ? -1 : deadlineof(tmo, &err));
+	if (r != -EPERM)
+		return (int)ioresult(r);
 	return HANDOFF(libc.ppoll(fds, n, tmo, mask));
 }
 
@@ -91,12 +223,21 @@ __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *tmo,
 	return ppoll(fds, n, tmo, mask);
 }
 
+/* --- select --------------------------------------------------------------- */
+
 /* The part of a set that the kernel reads and writes for n descriptors. */
 static void
 copyset(fd_set *to, const fd_set *from, int n)
 {
 	if (from != NULL)
 		memcpy(to, from, (n + NFDBITS - 1) / NFDBITS * sizeof(fd_mask));
+}
+
+static void
+clearset(fd_set *set, int n)
+{
+	if (set != NULL)
+		memset(set, 0, (n + NFDBITS - 1) / NFDBITS * sizeof(fd_mask));
 }
 
 /*
@@ -125,6 +266,62 @@ selectnow(int n, fd_set *r, fd_set *w, fd_set *e)
 	return ready;
 }
 
+/* The descriptors of the sets.  False: too many for the netpoller. */
+static bool
+planset(struct joined *j, int n, const fd_set *r, const fd_set *w,
+    const fd_set *e)
+{
+	short events;
+	int fd;
+
+	if (n < 0 || n > FD_SETSIZE)
+		return false;
+	for (fd = 0; fd < n; fd++) {
+		events = 0;
+		if (r != NULL && FD_ISSET(fd, r))
+			events |= POLLIN;
+		if (w != NULL && FD_ISSET(fd, w))
+			events |= POLLOUT;
+		if (e != NULL && FD_ISSET(fd, e))
+			events |= POLLPRI;
+		if (events != 0 && !plan(j, fd, events))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * select() and pselect() without a mask.  ns < 0: without end.  -EPERM: only the
+ * kernel can wait for these; else the result, with errno.
+ */
+static int
+selectjoined(int n, fd_set *r, fd_set *w, fd_set *e, int64_t ns)
+{
+	int64_t deadline = NODEADLINE;
+	struct joined j = { .n = 0 };
+	bool small = planset(&j, n, r, w, e);
+	int ready;
+
+	for (;;) {
+		ready = selectnow(n, r, w, e);
+		if (ready != 0)
+			return ready;
+		if (!small)
+			return -EPERM;
+		if (deadline == NODEADLINE && ns > 0)
+			deadline = deadlinein(ns);
+		if (joinwait(&j, deadline, &ready))
+			continue;
+		if (ready == 0) {
+			/* selectnow() leaves the sets alone. */
+			clearset(r, n);
+			clearset(w, n);
+			clearset(e, n);
+		}
+		return ready == -EPERM ? ready : (int)ioresult(ready);
+	}
+}
+
 EXPORT int
 pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *tmo,
     const sigset_t *mask)
@@ -136,10 +333,11 @@ pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *tmo,
 	if (!waits(tmo))
 		return ANNOUNCE(libc.pselect(n, r, w, e, tmo, mask));
 
-	int ready = 0;
+	int ready = -EPERM, err;
 	if (mask == NULL)
-		ready = selectnow(n, r, w, e);
-	if (ready != 0)
+		ready = selectjoined(n, r, w, e,
+		    tmo == NULL ? -1 : deadlineof(tmo, &err));
+	if (ready != -EPERM)
 		return ready;
 	return HANDOFF(libc.pselect(n, r, w, e, tmo, mask));
 }
@@ -172,11 +370,27 @@ select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *tmo)
 	if (tmo != NULL && tmo->tv_sec == 0 && tmo->tv_usec == 0)
 		return ANNOUNCE(libc.select(n, r, w, e, tmo));
 
-	int ready = selectnow(n, r, w, e);
-	if (ready != 0)
-		return ready;
-	return HANDOFF(libc.select(n, r, w, e, tmo));
+	int64_t ns = -1;
+	if (tmo != NULL &&
+	    (__builtin_mul_overflow(tmo->tv_sec, NSEC_PER_SEC, &ns) ||
+		__builtin_add_overflow(ns, tmo->tv_usec * 1000, &ns)))
+		ns = -1;
+	int64_t start = nanotime();
+	int ready = selectjoined(n, r, w, e, ns);
+	if (ready == -EPERM)
+		return HANDOFF(libc.select(n, r, w, e, tmo));
+	if (tmo != NULL) {
+		/* Linux gives back what is left (select(2), NOTES). */
+		ns -= nanotime() - start;
+		if (ns < 0)
+			ns = 0;
+		tmo->tv_sec = ns / NSEC_PER_SEC;
+		tmo->tv_usec = ns % NSEC_PER_SEC / 1000;
+	}
+	return ready;
 }
+
+/* --- epoll ---------------------------------------------------------------- */
 
 EXPORT int
 epoll_wait(int ep, struct epoll_event *ev, int n, int ms)

@@ -123,6 +123,8 @@ void vforkenter(void);
 void vforkexit(void);
 
 /* --- signal.c ------------------------------------------------------------- */
+/* gthread.handled: a handler has run on the thread; one without SA_RESTART. */
+enum { HANDLED = 1, HANDLEDINTR = 2 };
 /* tgkill() of a tid of the program's; -1 and errno. */
 int threadkill(int tid, int sig);
 /* A mask as gthread has it, without what cannot be blocked. */

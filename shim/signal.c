@@ -277,8 +277,13 @@ static void
 handle(int sig, siginfo_t *info, void *context)
 {
 	struct sigaction act = actions[sig];
+	struct g *gp = getg();
 	int saved = errno;
 
+	if (gp != NULL)
+		gthreadof(gp)->handled |= (act.sa_flags & SA_RESTART)
+		    ? HANDLED
+		    : HANDLED | HANDLEDINTR;
 	if (act.sa_flags & SA_RESETHAND) {
 		actions[sig].sa_handler = SIG_DFL;
 		store_rel(&ours[sig], 0);

@@ -1,18 +1,44 @@
-/* Sockets: accept(), which waits for long, and has no flag not to. */
-#include "shim/shim.h"
+/* Sockets. */
+#include <sys/syscall.h>
+
+#include "shim/io.h"
+
+/* --- accepting ------------------------------------------------------------ */
 
 /*
- * Whether accept() would sleep.  A thread that accepts usually waits for long
- * and hands its P off; an event loop that accepts until EAGAIN must not pay for
- * that.
+ * accept() has no flag not to wait.  When another process takes the connection
+ * after the look, the call sleeps in the kernel, and sysmon takes its P.
  */
-static bool
-acceptwaits(int fd)
+static long
+tryaccept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	long r = ioready(fd, POLLIN);
 
-	return libc.poll(&p, 1, 0) == 0 &&
-	    (libc.fcntl(fd, F_GETFL, NULL) & O_NONBLOCK) == 0;
+	if (r < 0)
+		return r;
+	return rawsyscall(SYS_accept4, fd, (long)addr, (long)len, flags, 0, 0);
+}
+
+EXPORT int
+accept4(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags)
+{
+	struct sockaddr *sa = addr.__sockaddr__;
+	int r;
+
+	if (!ong())
+		return libc.accept4(fd, addr, len, flags);
+	if (fddoesnotblock(fd))
+		r = ANNOUNCE(libc.accept4(fd, addr, len, flags));
+	else
+		r = (int)IOCALL(fd, POLLMODE_IN, true,
+		    tryaccept(w.fd, sa, len, flags),
+		    libc.accept4(fd, addr, len, flags));
+	if (r >= 0) {
+		fdopened(r);
+		if (fdkindof(fd, POLLMODE_IN) == FDPLAIN) /* see setsockopt() */
+			fdsetkind(r, POLLMODE_IN, FDPLAIN);
+	}
+	return r;
 }
 
 EXPORT int
@@ -20,17 +46,297 @@ accept(int fd, __SOCKADDR_ARG addr, socklen_t *len)
 {
 	if (!ong())
 		return libc.accept(fd, addr, len);
-	if (ANNOUNCE(acceptwaits(fd)))
-		return HANDOFF(libc.accept(fd, addr, len));
-	return ANNOUNCE(libc.accept(fd, addr, len));
+	return accept4(fd, addr, len, 0);
 }
 
+/* --- connecting ----------------------------------------------------------- */
+
+static int
+sockopt(int fd, int name)
+{
+	int v = -1;
+	socklen_t len = sizeof(v);
+
+	if (rawsyscall(SYS_getsockopt, fd, SOL_SOCKET, name, (long)&v,
+		(long)&len, 0) != 0)
+		return -1;
+	return v;
+}
+
+/*
+ * The first half of a TCP connect.  It has no flag not to wait: the description
+ * is made not to block for the instant of the call; other threads that ask for
+ * its flags wait for the end of that.
+ */
+static long
+startconnect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	bool flipped = fdflip(fd);
+	long r = rawsyscall(SYS_connect, fd, (long)addr, len, 0, 0, 0);
+
+	if (flipped)
+		fdunflip(fd);
+	return r;
+}
+
+/*
+ * The outcome comes from a second connect(), which the kernel answers as it
+ * would have answered the one that waits, error or not.
+ */
 EXPORT int
-accept4(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags)
+connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
+{
+	const struct sockaddr *sa = addr.__sockaddr__;
+	struct iowait w;
+	int family;
+	long r;
+
+	if (!ong())
+		return libc.connect(fd, addr, len);
+	family = sockopt(fd, SO_DOMAIN);
+	if ((family != AF_INET && family != AF_INET6) ||
+	    sockopt(fd, SO_TYPE) != SOCK_STREAM || fddoesnotblock(fd))
+		return ANNOUNCE(libc.connect(fd, addr, len));
+
+	iobegin(&w, fd, POLLMODE_OUT, true);
+	if (!iowaits(&w))
+		return ANNOUNCE(libc.connect(fd, addr, len));
+	r = TRY(startconnect(fd, sa, len));
+	if (r == -EINPROGRESS || r == -EALREADY) {
+		do
+			r = TRY(ioready(w.fd, POLLOUT));
+		while (r == -EAGAIN && ioagain(&w, &r));
+		if (r > 0)
+			r = TRY(rawsyscall(SYS_connect, w.fd, (long)sa, len, 0,
+			    0, 0));
+		else if (r == -EAGAIN && !w.real)
+			r = -EINPROGRESS; /* SO_SNDTIMEO, socket(7) */
+	}
+	ioend(&w, r);
+	if (w.real)
+		return HANDOFF(libc.connect(fd, addr, len));
+	return (int)ioresult(r);
+}
+
+/* --- receiving ------------------------------------------------------------ */
+
+/* These never wait, whatever the descriptor says. */
+#define NEVERWAIT (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB)
+
+/* Waits for more than a first byte in a way that only the kernel can. */
+static bool
+kernelwaits(int fd, int flags)
+{
+	return (flags & (MSG_WAITALL | MSG_PEEK)) == (MSG_WAITALL | MSG_PEEK) ||
+	    fdkindof(fd, POLLMODE_IN) == FDPLAIN;
+}
+
+EXPORT ssize_t
+recvfrom(int fd, void *buf, size_t n, int flags, __SOCKADDR_ARG addr,
+    socklen_t *len)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = n };
+	struct transfer t = { .iov = &iov,
+		.n = 1,
+		.flags = flags,
+		.addr = addr.__sockaddr__,
+		.addrlen = len,
+		.all = (flags & MSG_WAITALL) != 0 };
+
+	if (!ong())
+		return libc.recvfrom(fd, buf, n, flags, addr, len);
+	if (flags & NEVERWAIT)
+		return ANNOUNCE(libc.recvfrom(fd, buf, n, flags, addr, len));
+	if (unlikely(kernelwaits(fd, flags)))
+		return HANDOFF(libc.recvfrom(fd, buf, n, flags, addr, len));
+	return transfer(fd, POLLMODE_IN, true, &t);
+}
+
+EXPORT ssize_t
+recv(int fd, void *buf, size_t n, int flags)
 {
 	if (!ong())
-		return libc.accept4(fd, addr, len, flags);
-	if (ANNOUNCE(acceptwaits(fd)))
-		return HANDOFF(libc.accept4(fd, addr, len, flags));
-	return ANNOUNCE(libc.accept4(fd, addr, len, flags));
+		return libc.recv(fd, buf, n, flags);
+	return recvfrom(fd, buf, n, flags, (__SOCKADDR_ARG){ NULL }, NULL);
+}
+
+EXPORT ssize_t
+__recv_chk(int fd, void *buf, size_t n, size_t size, int flags)
+{
+	return n > size ? libc.__recv_chk(fd, buf, n, size, flags)
+			: recv(fd, buf, n, flags);
+}
+
+EXPORT ssize_t
+__recvfrom_chk(int fd, void *buf, size_t n, size_t size, int flags,
+    __SOCKADDR_ARG addr, socklen_t *len)
+{
+	return n > size
+	    ? libc.__recvfrom_chk(fd, buf, n, size, flags, addr, len)
+	    : recvfrom(fd, buf, n, flags, addr, len);
+}
+
+EXPORT ssize_t
+recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	struct transfer t;
+
+	if (!ong())
+		return libc.recvmsg(fd, msg, flags);
+	if ((flags & NEVERWAIT) || msg == NULL)
+		return ANNOUNCE(libc.recvmsg(fd, msg, flags));
+	if (unlikely(kernelwaits(fd, flags)) || msg->msg_iovlen > IOV_MAX)
+		return HANDOFF(libc.recvmsg(fd, msg, flags));
+	t = (struct transfer){ .iov = msg->msg_iov,
+		.n = msg->msg_iovlen,
+		.msg = msg,
+		.flags = flags,
+		.all = (flags & MSG_WAITALL) != 0 };
+	return transfer(fd, POLLMODE_IN, true, &t);
+}
+
+/*
+ * Many messages: until there are n, or, as recvmmsg(2) has it, one that came
+ * after the time.  An error after the first message is for the next call.
+ */
+EXPORT int
+recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
+    struct timespec *tmo)
+{
+	int64_t deadline = NODEADLINE, left;
+	struct iowait w;
+	unsigned done = 0;
+	long r;
+	int err = 0;
+
+	if (!ong())
+		return libc.recvmmsg(fd, msgs, n, flags, tmo);
+	if ((flags & NEVERWAIT) || n == 0 ||
+	    (tmo != NULL && (deadlineof(tmo, &err), err != 0)))
+		return ANNOUNCE(libc.recvmmsg(fd, msgs, n, flags, tmo));
+	if (unlikely(kernelwaits(fd, flags)))
+		return HANDOFF(libc.recvmmsg(fd, msgs, n, flags, tmo));
+	if (tmo != NULL)
+		deadline = nanotime() + deadlineof(tmo, &err);
+	iobegin(&w, fd, POLLMODE_IN, true);
+	for (;;) {
+		r = TRY(rawsyscall(SYS_recvmmsg, w.fd, (long)(msgs + done),
+		    n - done, flags | MSG_DONTWAIT, 0, 0));
+		if (r > 0) {
+			done += (unsigned)r;
+			if (done == n || (flags & MSG_WAITFORONE) ||
+			    nanotime() >= deadline)
+				break;
+			r = -EAGAIN;
+		}
+		if (r != -EAGAIN || !ioagain(&w, &r))
+			break;
+	}
+	ioend(&w, done > 0 ? 1 : r);
+	if (tmo != NULL && done > 0) {
+		left = deadline - nanotime();
+		if (left < 0)
+			left = 0;
+		tmo->tv_sec = left / 1000000000;
+		tmo->tv_nsec = left % 1000000000;
+	}
+	if (done > 0)
+		return (int)done;
+	if (w.real)
+		return HANDOFF(libc.recvmmsg(fd, msgs, n, flags, tmo));
+	return (int)ioresult(r);
+}
+
+/* --- sending -------------------------------------------------------------- */
+
+EXPORT ssize_t
+sendto(int fd, const void *buf, size_t n, int flags, __CONST_SOCKADDR_ARG addr,
+    socklen_t len)
+{
+	struct iovec iov = { .iov_base = (void *)buf, .iov_len = n };
+	struct transfer t = { .iov = &iov,
+		.n = 1,
+		.flags = flags,
+		.addr = (void *)addr.__sockaddr__,
+		.addrlen = (void *)(uintptr_t)len,
+		.all = true };
+
+	if (!ong())
+		return libc.sendto(fd, buf, n, flags, addr, len);
+	/* Fast open is a connect. */
+	if (flags & (MSG_DONTWAIT | MSG_FASTOPEN))
+		return ANNOUNCE(libc.sendto(fd, buf, n, flags, addr, len));
+	return transfer(fd, POLLMODE_OUT, true, &t);
+}
+
+EXPORT ssize_t
+send(int fd, const void *buf, size_t n, int flags)
+{
+	if (!ong())
+		return libc.send(fd, buf, n, flags);
+	return sendto(fd, buf, n, flags, (__CONST_SOCKADDR_ARG){ NULL }, 0);
+}
+
+EXPORT ssize_t
+sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	struct transfer t;
+
+	if (!ong())
+		return libc.sendmsg(fd, msg, flags);
+	if ((flags & (MSG_DONTWAIT | MSG_FASTOPEN)) || msg == NULL ||
+	    msg->msg_iovlen > IOV_MAX)
+		return ANNOUNCE(libc.sendmsg(fd, msg, flags));
+	t = (struct transfer){ .iov = msg->msg_iov,
+		.n = msg->msg_iovlen,
+		.msg = (struct msghdr *)msg,
+		.flags = flags,
+		.all = true };
+	return transfer(fd, POLLMODE_OUT, true, &t);
+}
+
+/* One by one: of a stream's message a part may go, and the next has to wait. */
+EXPORT int
+sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+{
+	unsigned i;
+	ssize_t r;
+
+	if (!ong())
+		return libc.sendmmsg(fd, msgs, n, flags);
+	if ((flags & (MSG_DONTWAIT | MSG_FASTOPEN)) || n == 0 || msgs == NULL)
+		return ANNOUNCE(libc.sendmmsg(fd, msgs, n, flags));
+	for (i = 0; i < n && i < IOV_MAX; i++) {
+		r = sendmsg(fd, &msgs[i].msg_hdr, flags);
+		if (r < 0)
+			break;
+		msgs[i].msg_len = (unsigned)r;
+	}
+	return i > 0 ? (int)i : -1;
+}
+
+/* --- options -------------------------------------------------------------- */
+
+EXPORT int
+setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+	int r = libc.setsockopt(fd, level, name, value, len);
+
+	if (level != SOL_SOCKET || r != 0)
+		return r;
+	switch (name) {
+	case SO_RCVLOWAT:
+		/* A call waits for so many bytes: left to the kernel. */
+		fdsetkind(fd, POLLMODE_IN,
+		    len >= sizeof(int) && *(const int *)value > 1 ? FDPLAIN
+								  : FDUNKNOWN);
+		break;
+	case SO_RCVTIMEO_OLD:
+	case SO_SNDTIMEO_OLD:
+	case SO_RCVTIMEO_NEW:
+	case SO_SNDTIMEO_NEW:
+		fdchanged(fd);
+		break;
+	}
+	return r;
 }

@@ -1,0 +1,207 @@
+/*
+ * Calls that end a descriptor's number, or give it another file.  The netpoller
+ * has to know before (core/polldesc.c), and its own descriptors are none of the
+ * program's: to close one is EBADF, a range leaves it out, and for dup2() it
+ * makes room.
+ */
+#include <linux/close_range.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "shim/fd.h"
+
+EXPORT int
+close(int fd)
+{
+	long r;
+
+	if (schedmode() != MODE_MN)
+		return libc.close(fd);
+	cancelpoint();
+	if (!fdclosing(fd))
+		return (int)ioresult(-EBADF);
+	if (ong())
+		r = TRY(rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0));
+	else
+		r = rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0);
+	fdclosed(fd);
+	return (int)ioresult(r);
+}
+
+/* --- ranges --------------------------------------------------------------- */
+
+/* Marks what is to be closed, up to last, or to before the first of ours. */
+static unsigned
+closingrange(unsigned first, unsigned last)
+{
+	int fd = first > INT32_MAX ? -1 : (int)first;
+	bool ours;
+
+	while (fd >= 0 && (fd = netpollnext(fd, &ours)) >= 0 &&
+	    (unsigned)fd <= last) {
+		if (ours)
+			return (unsigned)fd;
+		fdclosing(fd++);
+	}
+	return last < UINT32_MAX ? last + 1 : last;
+}
+
+static void
+closedrange(unsigned first, unsigned end)
+{
+	int fd = first > INT32_MAX ? -1 : (int)first;
+	bool ours;
+
+	while (
+	    fd >= 0 && (fd = netpollnext(fd, &ours)) >= 0 && (unsigned)fd < end)
+		fdclosed(fd++);
+}
+
+EXPORT int
+close_range(unsigned first, unsigned last, int flags)
+{
+	unsigned end;
+	int r = 0;
+
+	if (schedmode() != MODE_MN || first > last ||
+	    (flags & (int)CLOSE_RANGE_CLOEXEC))
+		return libc.close_range(first, last, flags);
+	if (flags & (int)CLOSE_RANGE_UNSHARE) {
+		/* The numbers of one kernel thread only. */
+		if (ong())
+			lockosthread();
+		return libc.close_range(first, last, flags);
+	}
+	for (;;) {
+		end = closingrange(first, last);
+		if (end > first)
+			r = ong()
+			    ? ANNOUNCE(libc.close_range(first, end - 1, flags))
+			    : libc.close_range(first, end - 1, flags);
+		fdforget(first, end);
+		closedrange(first, end);
+		if (r != 0 || end > last || end == UINT32_MAX)
+			return r;
+		first = end + 1;
+		if (first > last)
+			return 0;
+	}
+}
+
+EXPORT void
+closefrom(int first)
+{
+	unsigned from = first < 0 ? 0 : (unsigned)first;
+
+	if (schedmode() != MODE_MN || close_range(from, UINT32_MAX, 0) != 0)
+		libc.closefrom(first);
+}
+
+/* --- duplicates ----------------------------------------------------------- */
+
+EXPORT int
+dup(int fd)
+{
+	int r = libc.dup(fd);
+
+	if (r >= 0)
+		fdduplicated(fd, r);
+	return r;
+}
+
+/* Makes the number free to take.  EBUSY is what dup2(2) has for a race. */
+static bool
+vacate(int to)
+{
+	if (fdclosing(to))
+		return true;
+	netpollmove(to);
+	if (fdclosing(to))
+		return true;
+	errno = EBUSY;
+	return false;
+}
+
+static int
+duplicate(int fd, int to, int flags, bool three)
+{
+	int r;
+
+	if (schedmode() != MODE_MN || fd == to)
+		return three ? libc.dup3(fd, to, flags) : libc.dup2(fd, to);
+	if (!vacate(to))
+		return -1;
+	if (ong())
+		r = three ? ANNOUNCE(libc.dup3(fd, to, flags))
+			  : ANNOUNCE(libc.dup2(fd, to));
+	else
+		r = three ? libc.dup3(fd, to, flags) : libc.dup2(fd, to);
+	fdclosed(to);
+	if (r >= 0)
+		fdduplicated(fd, to);
+	return r;
+}
+
+EXPORT int
+dup2(int fd, int to)
+{
+	return duplicate(fd, to, 0, false);
+}
+
+EXPORT int
+dup3(int fd, int to, int flags)
+{
+	return duplicate(fd, to, flags, true);
+}
+
+/* --- streams -------------------------------------------------------------- */
+
+/* A stream without a descriptor has -1, which nobody waits for. */
+static int
+closingstream(FILE *f)
+{
+	int fd = fileno_unlocked(f);
+
+	fdclosing(fd);
+	return fd;
+}
+
+EXPORT int
+fclose(FILE *f)
+{
+	int fd = closingstream(f);
+	int r = libc.fclose(f);
+
+	fdclosed(fd);
+	return r;
+}
+
+EXPORT int
+pclose(FILE *f)
+{
+	int fd = closingstream(f);
+	int r = ong() ? HANDOFFFN(libc.pclose(f)) : libc.pclose(f);
+
+	fdclosed(fd);
+	return r;
+}
+
+EXPORT FILE *
+freopen(const char *path, const char *mode, FILE *f)
+{
+	int fd = closingstream(f);
+	FILE *r = libc.freopen(path, mode, f);
+
+	fdclosed(fd);
+	return r;
+}
+
+EXPORT FILE *
+freopen64(const char *path, const char *mode, FILE *f)
+{
+	int fd = closingstream(f);
+	FILE *r = libc.freopen64(path, mode, f);
+
+	fdclosed(fd);
+	return r;
+}

@@ -1,0 +1,122 @@
+/*
+ * What is known of descriptors, and calls on them that wait in the netpoller
+ * instead of the kernel.  A call is first made in a form that does not sleep;
+ * nobody's O_NONBLOCK is touched for that.
+ */
+#ifndef SHIM_FD_H
+#define SHIM_FD_H
+
+#include "shim/shim.h"
+
+/* How a call on a descriptor is made so that it does not sleep. */
+enum fdkind {
+	FDUNKNOWN, /* not looked at yet */
+	FDSOCKET,  /* MSG_DONTWAIT */
+	FDNOWAIT,  /* RWF_NOWAIT: pipes, eventfd, timerfd */
+	FDPOLL,	   /* ask poll(2) first: inotify, signalfd, most devices */
+	FDTTY,	   /* as well, with exceptions */
+	FDPLAIN,   /* not at all: files, and what epoll refuses */
+};
+
+/* Of one descriptor in one direction; classifies it when it is unknown. */
+enum fdkind fdkindof(int fd, enum pollmode mode);
+/* It turned out to be of another kind. */
+void fdsetkind(int fd, enum pollmode mode, enum fdkind kind);
+
+/* A socket that the program has made not to block, as far as we know. */
+bool fddoesnotblock(int fd);
+
+/*
+ * Bracket a change of O_NONBLOCK for an instant.  False: the program has set it
+ * meanwhile, and nothing is to be changed.  fdsettled() waits for the end.
+ */
+bool fdflip(int fd);
+void fdunflip(int fd);
+void fdsettled(int fd);
+
+/* fd has just been opened: nothing is known of it. */
+void fdopened(int fd);
+/* The same for all from first up to before end. */
+void fdforget(unsigned first, unsigned end);
+/* to is a duplicate of from: a change of options of one changes the other. */
+void fdduplicated(int from, int to);
+/* O_NONBLOCK or a timeout of fd's has changed. */
+void fdchanged(int fd);
+
+/*
+ * Bracket a call that closes fd.  False when the number is the poller's own, for
+ * which the program must get EBADF.
+ */
+bool fdclosing(int fd);
+void fdclosed(int fd);
+
+/* --- one call ------------------------------------------------------------- */
+
+struct iowait {
+	int fd; /* for the next try */
+	enum pollmode mode;
+	bool socket; /* it is one: it may have timeouts */
+	bool begun;  /* has waited */
+	bool timed;
+	bool real; /* make libc's call, which waits in the kernel or never */
+	struct polldesc *pd;
+	int64_t deadline;
+	struct polllook look;
+};
+
+/* A cancellation point. */
+void iobegin(struct iowait *w, int fd, enum pollmode mode, bool socket);
+
+/* Whether it waits at all; for a call that has to know before its first try. */
+bool iowaits(struct iowait *w);
+
+/*
+ * The try said -EAGAIN in *r: waits.  True: try again, on w->fd.  False: w->real,
+ * or the call's result is in *r: -EAGAIN for a descriptor that does not block and
+ * for one whose time is over, -EINTR.
+ */
+bool ioagain(struct iowait *w, long *r);
+
+/* The call is over with r, from the last try. */
+void ioend(struct iowait *w, long r);
+
+/* libc's convention for a raw result. */
+static inline ssize_t
+ioresult(long r)
+{
+	if (likely(r >= 0))
+		return r;
+	errno = (int)-r;
+	return -1;
+}
+
+/* A system call that does not sleep: -errno. */
+#define TRY(call)                                                              \
+	({                                                                     \
+		entersyscall();                                                \
+		long try_ = (call);                                            \
+		exitsyscall();                                                 \
+		try_;                                                          \
+	})
+
+/*
+ * A whole call: try, on w.fd, is repeated as long as it would block; real is
+ * libc's, for descriptors that cannot be waited for.
+ */
+#define IOCALL(fd0, mode0, socket0, try, realcall)                             \
+	({                                                                     \
+		struct iowait w;                                               \
+		long io_;                                                      \
+                                                                               \
+		iobegin(&w, (fd0), (mode0), (socket0));                        \
+		do                                                             \
+			io_ = TRY(try);                                        \
+		while (unlikely(io_ == -EAGAIN) && ioagain(&w, &io_));         \
+		ioend(&w, io_);                                                \
+		w.real ? HANDOFF(realcall) : ioresult(io_);                    \
+	})
+
+/* 1 when a poll for events would return at once, else -EAGAIN or an error. */
+long ioready(int fd, short events);
+
+#endif

@@ -1,0 +1,471 @@
+/*
+ * Reading and writing, on descriptors of every kind.
+ *
+ * A blocking write ends when all is written, a signal or an error came, or the
+ * socket's time is over; what has gone by then is its result, and the error is
+ * for the next call (POSIX, write and send).
+ */
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <termios.h>
+
+#include "shim/io.h"
+
+/* --- vectors -------------------------------------------------------------- */
+
+static size_t
+total(const struct iovec *iov, size_t n)
+{
+	size_t sum = 0, i;
+
+	for (i = 0; i < n; i++)
+		sum += iov[i].iov_len;
+	return sum;
+}
+
+/*
+ * Leaves out the first done bytes of the vector.  It is the program's: the rest
+ * goes to rest, which has as many entries; how many are used is returned.
+ */
+static size_t
+after(const struct iovec *iov, size_t n, size_t done, struct iovec *rest)
+{
+	size_t i = 0, m = 0;
+
+	while (i < n && done >= iov[i].iov_len)
+		done -= iov[i++].iov_len;
+	for (; i < n; i++, m++) {
+		rest[m].iov_base = (char *)iov[i].iov_base + done;
+		rest[m].iov_len = iov[i].iov_len - done;
+		done = 0;
+	}
+	return m;
+}
+
+/* --- one try -------------------------------------------------------------- */
+
+static long
+tryone(const struct iowait *w, const struct transfer *t)
+{
+	struct msghdr msg;
+
+	if (!w->socket)
+		return rawsyscall(w->mode == POLLMODE_IN ? SYS_preadv2
+							 : SYS_pwritev2,
+		    w->fd, (long)t->iov, (long)t->n, -1, -1, RWF_NOWAIT);
+	if (t->msg == NULL && t->n == 1)
+		return rawsyscall(w->mode == POLLMODE_IN ? SYS_recvfrom
+							 : SYS_sendto,
+		    w->fd, (long)t->iov->iov_base, (long)t->iov->iov_len,
+		    t->flags | MSG_DONTWAIT, (long)t->addr, (long)t->addrlen);
+	if (t->msg != NULL && t->done == 0)
+		return rawsyscall(w->mode == POLLMODE_IN ? SYS_recvmsg
+							 : SYS_sendmsg,
+		    w->fd, (long)t->msg, t->flags | MSG_DONTWAIT, 0, 0, 0);
+	/* What came with the message has gone with its first part. */
+	msg = (struct msghdr){ .msg_iov = (struct iovec *)t->iov,
+		.msg_iovlen = t->n };
+	return rawsyscall(w->mode == POLLMODE_IN ? SYS_recvmsg : SYS_sendmsg,
+	    w->fd, (long)&msg, t->flags | MSG_DONTWAIT, 0, 0, 0);
+}
+
+static bool
+isstream(int fd)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	return rawsyscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, (long)&type,
+		   (long)&len, 0) == 0 &&
+	    type == SOCK_STREAM;
+}
+
+/* The call that waits in the kernel, for what cannot be waited for. */
+static ssize_t
+transferreal(int fd, const struct iowait *w, const struct transfer *t)
+{
+	struct msghdr msg = { .msg_iov = (struct iovec *)t->iov,
+		.msg_iovlen = t->n };
+
+	if (!w->socket && w->mode == POLLMODE_IN)
+		return HANDOFF(libc.readv(fd, t->iov, (int)t->n));
+	if (!w->socket)
+		return HANDOFF(libc.writev(fd, t->iov, (int)t->n));
+	if (t->msg != NULL && t->done == 0 && w->mode == POLLMODE_IN)
+		return HANDOFF(libc.recvmsg(fd, t->msg, t->flags));
+	if (t->msg != NULL && t->done == 0)
+		return HANDOFF(libc.sendmsg(fd, t->msg, t->flags));
+	if (w->mode == POLLMODE_IN && t->n == 1)
+		return HANDOFF(libc.recvfrom(fd, t->iov->iov_base,
+		    t->iov->iov_len, t->flags, (struct sockaddr *)t->addr,
+		    (socklen_t *)t->addrlen));
+	if (t->n == 1)
+		return HANDOFF(libc.sendto(fd, t->iov->iov_base,
+		    t->iov->iov_len, t->flags, (struct sockaddr *)t->addr,
+		    (socklen_t)(uintptr_t)t->addrlen));
+	return HANDOFF(w->mode == POLLMODE_IN
+		? libc.recvmsg(fd, &msg, t->flags)
+		: libc.sendmsg(fd, &msg, t->flags));
+}
+
+/*
+ * Some has been transferred and more is to be: whether a try now could eat an
+ * error that the kernel would leave for the next call.
+ */
+static bool
+broken(const struct iowait *w)
+{
+	struct pollfd p = { .fd = w->fd, .events = POLLOUT };
+	int queued = 0;
+
+	if (!w->socket)
+		return false;
+	rawsyscall(SYS_poll, (long)&p, 1, 0, 0, 0, 0);
+	if (w->mode == POLLMODE_OUT)
+		return (p.revents & (POLLERR | POLLHUP)) != 0;
+	rawsyscall(SYS_ioctl, w->fd, FIONREAD, (long)&queued, 0, 0, 0);
+	return (p.revents & POLLERR) != 0 && queued == 0;
+}
+
+/*
+ * The rest of a transfer of which a first try took part, or nothing (r is then
+ * -EAGAIN).
+ */
+static __attribute__((noinline)) ssize_t
+transferslow(struct iowait *w, struct transfer *t, long r)
+{
+	const struct iovec *iov = t->iov;
+	size_t n = t->n, want = t->all ? total(iov, n) : 1;
+	struct iovec *rest = NULL;
+	ssize_t more;
+
+	for (;;) {
+		if (r > 0) {
+			t->done += (size_t)r;
+			if (t->done >= want || (w->socket && !isstream(w->fd)))
+				break;
+			if (rest == NULL && n > 1)
+				rest = malloc(n * sizeof(*rest));
+			if (rest == NULL && n > 1)
+				break;
+			t->iov = rest == NULL ? &t->one : rest;
+			t->n = after(iov, n, t->done,
+			    rest == NULL ? &t->one : rest);
+			if (w->socket && w->mode == POLLMODE_OUT)
+				t->flags |= MSG_NOSIGNAL;
+			r = -EAGAIN;
+		}
+		if (r != -EAGAIN || !ioagain(w, &r) ||
+		    (t->done > 0 && broken(w)))
+			break;
+		r = TRY(tryone(w, t));
+	}
+	ioend(w, t->done > 0 ? 1 : r);
+	if (w->real) {
+		more = transferreal(w->fd, w, t);
+		free(rest);
+		if (more < 0)
+			return t->done > 0 ? (ssize_t)t->done : -1;
+		return (ssize_t)t->done + more;
+	}
+	free(rest);
+	return t->done > 0 ? (ssize_t)t->done : ioresult(r);
+}
+
+ssize_t
+transfer(int fd, enum pollmode mode, bool socket, struct transfer *t)
+{
+	struct iowait w;
+	long r;
+
+	iobegin(&w, fd, mode, socket);
+	r = TRY(tryone(&w, t));
+	if (unlikely(r == -EAGAIN) ||
+	    (unlikely(t->all) && r > 0 && (size_t)r < total(t->iov, t->n)))
+		return transferslow(&w, t, r);
+	return ioresult(r);
+}
+
+/* --- what is neither a socket nor knows RWF_NOWAIT ------------------------ */
+
+/*
+ * Whether a read of a terminal that has nothing yet does nothing but wait: not
+ * when it would stop us for being in the background, nor when it has a time of
+ * its own (termios(3), VMIN and VTIME).
+ */
+static bool
+ttywaits(int fd)
+{
+	struct termios tio = { 0 };
+	pid_t group;
+
+	if (rawsyscall(SYS_ioctl, fd, TCGETS, (long)&tio, 0, 0, 0) != 0)
+		return false;
+	if (!(tio.c_lflag & ICANON) &&
+	    (tio.c_cc[VTIME] != 0 || tio.c_cc[VMIN] == 0))
+		return false;
+	return rawsyscall(SYS_ioctl, fd, TIOCGPGRP, (long)&group, 0, 0, 0) !=
+	    0 ||
+	    group == getpgrp();
+}
+
+/* Waits until poll says that fd is ready, then makes the call. */
+#define POLLED(fd0, mode0, call)                                               \
+	({                                                                     \
+		struct iowait w;                                               \
+		ssize_t got_;                                                  \
+		long io_;                                                      \
+                                                                               \
+		iobegin(&w, (fd0), (mode0), false);                            \
+		do                                                             \
+			io_ = TRY(ioready(w.fd,                                \
+			    (mode0) == POLLMODE_IN ? POLLIN : POLLOUT));       \
+		while (unlikely(io_ == -EAGAIN) && ioagain(&w, &io_));         \
+		if (io_ == -EINTR)                                             \
+			got_ = ioresult(io_);                                  \
+		else if (w.real)                                               \
+			got_ = HANDOFF(call);                                  \
+		else                                                           \
+			got_ = ANNOUNCE(call);                                 \
+		ioend(&w, 0);                                                  \
+		got_;                                                          \
+	})
+
+/* --- reading -------------------------------------------------------------- */
+
+/* A call that was refused: the descriptor is of another kind than we thought. */
+static bool
+refused(int fd, enum pollmode mode, enum fdkind kind, ssize_t r)
+{
+	if (likely(r >= 0))
+		return false;
+	if (kind == FDSOCKET && errno == ENOTSOCK) {
+		fdopened(fd);
+		return fdkindof(fd, mode) != FDSOCKET;
+	}
+	if (kind == FDNOWAIT && (errno == EOPNOTSUPP || errno == EINVAL)) {
+		fdsetkind(fd, mode, FDPOLL);
+		return true;
+	}
+	return false;
+}
+
+EXPORT ssize_t
+readv(int fd, const struct iovec *iov, int n)
+{
+	struct transfer t;
+	enum fdkind kind;
+	ssize_t r;
+
+	if (!ong())
+		return libc.readv(fd, iov, n);
+	do {
+		kind = fdkindof(fd, POLLMODE_IN);
+		if (n <= 0 || n > IOV_MAX)
+			kind = FDPLAIN;
+		t = (struct transfer){ .iov = iov, .n = (size_t)n };
+		switch (kind) {
+		case FDSOCKET:
+			if (total(iov, (size_t)n) == 0)
+				return ANNOUNCE(libc.readv(fd, iov, n));
+			r = transfer(fd, POLLMODE_IN, true, &t);
+			break;
+		case FDNOWAIT:
+			r = transfer(fd, POLLMODE_IN, false, &t);
+			break;
+		case FDTTY:
+			if (!ttywaits(fd))
+				return HANDOFF(libc.readv(fd, iov, n));
+			/* fallthrough */
+		case FDPOLL:
+			return POLLED(fd, POLLMODE_IN,
+			    libc.readv(w.fd, iov, n));
+		default:
+			return ANNOUNCE(libc.readv(fd, iov, n));
+		}
+	} while (unlikely(refused(fd, POLLMODE_IN, kind, r)));
+	return r;
+}
+
+EXPORT ssize_t
+read(int fd, void *buf, size_t n)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = n };
+
+	if (!ong())
+		return libc.read(fd, buf, n);
+	if (n == 0 || fdkindof(fd, POLLMODE_IN) == FDPLAIN)
+		return ANNOUNCE(libc.read(fd, buf, n));
+	return readv(fd, &iov, 1);
+}
+
+EXPORT ssize_t
+__read_chk(int fd, void *buf, size_t n, size_t size)
+{
+	return n > size ? libc.__read_chk(fd, buf, n, size) : read(fd, buf, n);
+}
+
+/* An offset of -1 is the file's own: readv(). */
+#define PREADV2(name, off_t)                                                   \
+	EXPORT ssize_t name(int fd, const struct iovec *iov, int n, off_t off, \
+	    int flags)                                                         \
+	{                                                                      \
+		if (!ong())                                                    \
+			return libc.name(fd, iov, n, off, flags);              \
+		if (off == -1 && flags == 0)                                   \
+			return readv(fd, iov, n);                              \
+		return ANNOUNCE(libc.name(fd, iov, n, off, flags));            \
+	}
+PREADV2(preadv2, off_t)
+PREADV2(preadv64v2, off64_t)
+
+EXPORT int
+eventfd_read(int fd, eventfd_t *v)
+{
+	return read(fd, v, sizeof(*v)) == sizeof(*v) ? 0 : -1;
+}
+
+/* --- writing -------------------------------------------------------------- */
+
+EXPORT ssize_t
+writev(int fd, const struct iovec *iov, int n)
+{
+	struct transfer t;
+	enum fdkind kind;
+	ssize_t r;
+
+	if (!ong())
+		return libc.writev(fd, iov, n);
+	do {
+		kind = fdkindof(fd, POLLMODE_OUT);
+		if (n <= 0 || n > IOV_MAX)
+			kind = FDPLAIN;
+		t = (struct transfer){ .iov = iov,
+			.n = (size_t)n,
+			.all = true };
+		switch (kind) {
+		case FDSOCKET:
+			r = transfer(fd, POLLMODE_OUT, true, &t);
+			break;
+		case FDNOWAIT:
+			r = transfer(fd, POLLMODE_OUT, false, &t);
+			break;
+		case FDPOLL:
+			return POLLED(fd, POLLMODE_OUT,
+			    libc.writev(w.fd, iov, n));
+		default:
+			return ANNOUNCE(libc.writev(fd, iov, n));
+		}
+	} while (unlikely(refused(fd, POLLMODE_OUT, kind, r)));
+	return r;
+}
+
+EXPORT ssize_t
+write(int fd, const void *buf, size_t n)
+{
+	struct iovec iov = { .iov_base = (void *)buf, .iov_len = n };
+
+	if (!ong())
+		return libc.write(fd, buf, n);
+	if (n == 0 || fdkindof(fd, POLLMODE_OUT) == FDPLAIN)
+		return ANNOUNCE(libc.write(fd, buf, n));
+	return writev(fd, &iov, 1);
+}
+
+#define PWRITEV2(name, off_t)                                                  \
+	EXPORT ssize_t name(int fd, const struct iovec *iov, int n, off_t off, \
+	    int flags)                                                         \
+	{                                                                      \
+		if (!ong())                                                    \
+			return libc.name(fd, iov, n, off, flags);              \
+		if (off == -1 && flags == 0)                                   \
+			return writev(fd, iov, n);                             \
+		return ANNOUNCE(libc.name(fd, iov, n, off, flags));            \
+	}
+PWRITEV2(pwritev2, off_t)
+PWRITEV2(pwritev64v2, off64_t)
+
+EXPORT int
+eventfd_write(int fd, eventfd_t v)
+{
+	return write(fd, &v, sizeof(v)) == sizeof(v) ? 0 : -1;
+}
+
+/* --- from descriptor to descriptor ---------------------------------------- */
+
+/*
+ * Waits until fd is ready, if it is of a kind that may have to be waited for.
+ * Then the kernel's call mostly does not sleep; it may hold its M when the other
+ * side is slow.  0, or -1 and errno.
+ */
+static int
+readied(int fd, enum pollmode mode)
+{
+	struct iowait w;
+	long r;
+
+	if (fdkindof(fd, mode) == FDPLAIN)
+		return 0;
+	iobegin(&w, fd, mode, fdkindof(fd, mode) == FDSOCKET);
+	do
+		r = TRY(ioready(w.fd, mode == POLLMODE_IN ? POLLIN : POLLOUT));
+	while (r == -EAGAIN && ioagain(&w, &r));
+	ioend(&w, r);
+	/* One that does not block, or that is gone, is the call's to report. */
+	if (r == -EINTR || (r == -EAGAIN && w.begun && !w.real))
+		return (int)ioresult(r);
+	return 0;
+}
+
+#define SENDFILE(name, off_t)                                                  \
+	EXPORT ssize_t name(int out, int in, off_t *off, size_t n)             \
+	{                                                                      \
+		if (!ong())                                                    \
+			return libc.name(out, in, off, n);                     \
+		if (readied(out, POLLMODE_OUT) != 0)                           \
+			return -1;                                             \
+		return ANNOUNCE(libc.name(out, in, off, n));                   \
+	}
+SENDFILE(sendfile, off_t)
+SENDFILE(sendfile64, off64_t)
+
+EXPORT ssize_t
+splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
+    unsigned flags)
+{
+	if (!ong())
+		return libc.splice(in, inoff, out, outoff, n, flags);
+	if (!(flags & SPLICE_F_NONBLOCK) && n > 0 &&
+	    (readied(in, POLLMODE_IN) != 0 || readied(out, POLLMODE_OUT) != 0))
+		return -1;
+	return ANNOUNCE(libc.splice(in, inoff, out, outoff, n, flags));
+}
+
+EXPORT ssize_t
+tee(int in, int out, size_t n, unsigned flags)
+{
+	if (!ong())
+		return libc.tee(in, out, n, flags);
+	if (!(flags & SPLICE_F_NONBLOCK) && n > 0 &&
+	    (readied(in, POLLMODE_IN) != 0 || readied(out, POLLMODE_OUT) != 0))
+		return -1;
+	return ANNOUNCE(libc.tee(in, out, n, flags));
+}
+
+/* Into a pipe, or out of it: as it was opened. */
+EXPORT ssize_t
+vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags)
+{
+	long access;
+
+	if (!ong())
+		return libc.vmsplice(fd, iov, n, flags);
+	access = rawsyscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+	if (!(flags & SPLICE_F_NONBLOCK) && n > 0 && access >= 0 &&
+	    readied(fd,
+		(access & O_ACCMODE) == O_RDONLY ? POLLMODE_IN
+						 : POLLMODE_OUT) != 0)
+		return -1;
+	return ANNOUNCE(libc.vmsplice(fd, iov, n, flags));
+}

@@ -1,0 +1,24 @@
+/* Transfers of bytes, which io.c and socket.c share. */
+#ifndef SHIM_IO_H
+#define SHIM_IO_H
+
+#include <limits.h>
+
+#include "shim/fd.h"
+
+struct transfer {
+	const struct iovec *iov; /* what is left of it */
+	size_t n;
+	struct msghdr *msg; /* sendmsg() and recvmsg(): iov is its own */
+	int flags;	    /* of sockets */
+	void *addr;	    /* recvfrom() and sendto(), with one buffer */
+	void *addrlen;	    /* a pointer for the one, a number for the other */
+	bool all;	    /* it does not end with a part */
+	size_t done;
+	struct iovec one; /* where iov is when it has to change */
+};
+
+/* libc's result.  For sockets, and for descriptors that know RWF_NOWAIT. */
+ssize_t transfer(int fd, enum pollmode mode, bool socket, struct transfer *t);
+
+#endif
