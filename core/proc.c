@@ -726,6 +726,12 @@ top:
 	*inherit = false;
 	if ((mp->globfirst || pp->schedtick % 61 == 0) &&
 	    load_rlx(&sched.runqsize) != 0) {
+		/*
+		 * In the current slice, where it comes before its turn: else a
+		 * global queue that never gets empty would keep renewing the
+		 * slice that new Gs and runnext hold against the ring.
+		 */
+		*inherit = mp->globfirst;
 		mp->globfirst = false;
 		gp = globget(pp, 1);
 		if (gp != NULL)

@@ -203,7 +203,7 @@ struct m {
 
 #define RUNQSIZE 256u /* a power of two */
 #define NEWSIZE 16u   /* new Gs of a P that run newest first */
-#define RINGTURN 61 /* of so many Gs one comes from the ring, new ones or not */
+#define RINGTURN 1024 /* of so many new ones' turns one is the ring's */
 #define GOIDBATCH 16
 #define GFREELOCAL 64 /* dead Gs kept by a P before half go to sched */
 

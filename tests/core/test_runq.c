@@ -189,7 +189,7 @@ Test(runq, new_ones_run_before_the_ring_and_after_next)
 	cr_assert_eq(runqlen(p), 3);
 	cr_assert_eq(get(p), &g[2]);
 	cr_assert_eq(runqget(p, &inherit), &g[1]);
-	cr_assert_not(inherit, "in a slice of its own");
+	cr_assert(inherit, "the slice of who made it");
 	cr_assert_eq(get(p), &g[0]);
 }
 
@@ -200,6 +200,25 @@ Test(runq, oldest_new_one_falls_into_the_ring)
 	cr_assert_eq(runqsteal(thief, p, false), &g[1], "half of three");
 	cr_assert_eq(get(thief), &g[0]);
 	cr_assert_eq(get(p), &g[NEWSIZE + 2]);
+}
+
+Test(runq, new_ones_after_a_slice_wait_for_the_ring)
+{
+	bool inherit = true;
+	uint32_t i;
+
+	put(0, 2);
+	putnew(2, 1);
+	for (i = 0; i < RINGTURN - 1; i++) {
+		struct g *gp = runqget(p, &inherit);
+
+		cr_assert(inherit, "none of them renews the slice");
+		runqputnew(p, gp);
+	}
+	p->preempt = 1;
+	cr_assert_eq(runqget(p, &inherit), &g[0]);
+	cr_assert_not(inherit);
+	assertnext(p, 1, 2);
 }
 
 Test(runq, ring_gets_its_turn_beside_new_ones)
