@@ -148,6 +148,37 @@ int parksleep(int clock, int64_t deadline);
 int unpark(const void *addr, int n, uint32_t bitset);
 
 /*
+ * What the waiters for a condition share; zeroed at first.  Both are written
+ * under the parking lot's lock only, so nobody needs an atomic operation of his
+ * own for them.
+ */
+struct parkseq {
+	uint32_t seq;	  /* changes with every wake-up */
+	uint32_t waiters; /* at least so many; others may load it */
+};
+
+/*
+ * Counts the caller as a waiter, gives a lock back, and waits on &s->seq, as one
+ * step to those who have the lock.  *word is the lock: held in the caller's
+ * hands, 0 when free.  -EAGAIN when it is not held; then nothing has happened.
+ * Otherwise as park().
+ */
+int parkrelease(struct parkseq *s, uint32_t *word, uint32_t held, int clock,
+    int64_t deadline, enum waitreason why);
+
+/*
+ * The same in three steps: counts the caller and returns what it hands to
+ * park(&s->seq, ...) after it has given its lock back.
+ */
+uint32_t parkcount(struct parkseq *s);
+
+/*
+ * Wakes one of the waiters (n is 1) or all (INT_MAX), and those who are counted
+ * and not parked yet.  Returns how many were parked.
+ */
+int unparkseq(struct parkseq *s, int n);
+
+/*
  * FUTEX_CMP_REQUEUE: when cmp is not NULL and *addr != *cmp, -EAGAIN.
  * Else wakes at most nwake waiters of addr and moves at most nmove others to
  * addr2.  Returns woken + moved; the number woken alone in *woken if not NULL.

@@ -17,6 +17,11 @@
  * unpark(), its timer, or gointerrupt().  The G itself never dequeues, except
  * when its timer fired before it was queued.
  *
+ * Waiting for a condition also counts the waiter and gives a lock back
+ * (parkrelease), under the bucket's lock, which saves an atomic operation for
+ * each: a waker that found the lock free sees the count, and waits for the bucket
+ * until the waiter is queued.
+ *
  * A direct G (bound, foreign, g0, or inside libc in a bracketed call) waits in
  * the same queues and sleeps on a futex of its own, g->parkword.
  */
@@ -178,13 +183,56 @@ gointerrupt(struct g *gp)
 	releasem(mp);
 }
 
-/* Queues gp unless the value differs; 0 with the bucket locked, or -errno. */
-static int
+/* A lock that is free when it is 0, to be given back by a waiter for s. */
+struct release {
+	struct parkseq *s;
+	uint32_t *word;
+	uint32_t held; /* its value in the caller's hands */
+	uint32_t seq;  /* of s, when it was given back */
+};
+
+/* One more waiter; returns how many there were.  Bucket locked. */
+static uint32_t
+countwaiter(struct parkseq *s)
+{
+	uint32_t n = s->waiters;
+
+	/* So many time-outs without a wake-up: no higher, lest it wraps. */
+	if (likely(n != UINT32_MAX))
+		store_rlx(&s->waiters, n + 1);
+	return n;
+}
+
+/*
+ * False when the lock is not as the caller thinks; then nothing has happened.
+ * Bucket locked.
+ */
+static bool
+release(struct release *rel)
+{
+	uint32_t n = countwaiter(rel->s);
+
+	rel->seq = rel->s->seq;
+	/*
+	 * Release: the count, and what the caller did with the lock held.
+	 * Pairs with whoever acquires the lock and wakes us after.
+	 */
+	if (likely(cas_acqrel(rel->word, rel->held, 0)))
+		return true;
+	store_rlx(&rel->s->waiters, n);
+	return false;
+}
+
+/*
+ * Queues gp unless the value differs, or gives the lock of rel back and queues
+ * it; 0 with the bucket locked, or -errno.
+ */
+static inline __attribute__((always_inline)) int
 parkprepare(struct g *gp, struct bucket *b, const uint32_t *addr, uint32_t val,
-    uint32_t bitset, enum waitreason why, bool timed)
+    uint32_t bitset, enum waitreason why, bool timed, struct release *rel)
 {
 	lockbucket(b);
-	if (unlikely(load_rlx(addr) != val)) {
+	if (unlikely(rel != NULL ? !release(rel) : load_rlx(addr) != val)) {
 		unlockbucket(b);
 		return -EAGAIN;
 	}
@@ -212,9 +260,9 @@ parkprepare(struct g *gp, struct bucket *b, const uint32_t *addr, uint32_t val,
 }
 
 /* park() of a G that has its kernel thread to itself. */
-static int
+static __attribute__((noinline)) int
 parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
-    int clock, int64_t deadline, enum waitreason why)
+    int clock, int64_t deadline, enum waitreason why, struct release *rel)
 {
 	struct bucket *b = bucketof(addr);
 	struct m *mp = acquirem();
@@ -222,7 +270,7 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 	int r;
 
 	store_rlx(&gp->parkword, 0);
-	r = parkprepare(gp, b, addr, val, bitset, why, false);
+	r = parkprepare(gp, b, addr, val, bitset, why, false, rel);
 	if (r == 0)
 		unlockbucket(b);
 	releasem(mp);
@@ -243,10 +291,10 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 	return gp->waitresult;
 }
 
-/* park() that leaves it to the caller to call interrupthook after -EINTR. */
-int
-parkquiet(const void *addr, uint32_t val, uint32_t bitset, int clock,
-    int64_t deadline, enum waitreason why)
+/* Without a call of interrupthook after -EINTR. */
+static inline __attribute__((always_inline)) int
+parkwith(const void *addr, uint32_t val, uint32_t bitset, int clock,
+    int64_t deadline, enum waitreason why, struct release *rel)
 {
 	struct g *gp = needg();
 	struct bucket *b = bucketof(addr);
@@ -256,7 +304,8 @@ parkquiet(const void *addr, uint32_t val, uint32_t bitset, int clock,
 	int r;
 
 	if (unlikely(gp->head.direct))
-		return parkdirect(gp, addr, val, bitset, clock, deadline, why);
+		return parkdirect(gp, addr, val, bitset, clock, deadline, why,
+		    rel);
 	for (;;) {
 		mp = acquirem();
 		if (timed) {
@@ -273,7 +322,7 @@ parkquiet(const void *addr, uint32_t val, uint32_t bitset, int clock,
 			store_rlx(&gp->timerfired, 0);
 			addtimer(mp->p, &gp->timer, when);
 		}
-		r = parkprepare(gp, b, addr, val, bitset, why, timed);
+		r = parkprepare(gp, b, addr, val, bitset, why, timed, rel);
 		if (r == 0) {
 			gopark(unlockparked, b, why);
 			mp = gp->m;
@@ -285,18 +334,64 @@ parkquiet(const void *addr, uint32_t val, uint32_t bitset, int clock,
 		if (r != -ETIMEDOUT || clock != CLOCKID_REAL ||
 		    walltime() >= deadline)
 			return r;
+		if (rel != NULL) {
+			/* Given back already: from now on as any waiter. */
+			r = parkquiet(addr, rel->seq, bitset, clock, deadline,
+			    why);
+			return r == -EAGAIN ? 0 : r;
+		}
 	}
+}
+
+/* Of a result of the above. */
+static inline int
+interrupted(int r)
+{
+	if (unlikely(r == -EINTR) && interrupthook != NULL)
+		interrupthook(getg());
+	return r;
 }
 
 int
 park(const void *addr, uint32_t val, uint32_t bitset, int clock,
     int64_t deadline, enum waitreason why)
 {
-	int r = parkquiet(addr, val, bitset, clock, deadline, why);
+	return interrupted(
+	    parkwith(addr, val, bitset, clock, deadline, why, NULL));
+}
 
-	if (unlikely(r == -EINTR) && interrupthook != NULL)
-		interrupthook(getg());
-	return r;
+int
+parkquiet(const void *addr, uint32_t val, uint32_t bitset, int clock,
+    int64_t deadline, enum waitreason why)
+{
+	return parkwith(addr, val, bitset, clock, deadline, why, NULL);
+}
+
+int
+parkrelease(struct parkseq *s, uint32_t *word, uint32_t held, int clock,
+    int64_t deadline, enum waitreason why)
+{
+	struct release rel = { .s = s, .word = word, .held = held };
+
+	return interrupted(
+	    parkwith(&s->seq, 0, BITSET_ANY, clock, deadline, why, &rel));
+}
+
+uint32_t
+parkcount(struct parkseq *s)
+{
+	struct bucket *b = bucketof(&s->seq);
+	struct m *mp;
+	uint32_t seq;
+
+	needg();
+	mp = acquirem();
+	lockbucket(b);
+	countwaiter(s);
+	seq = s->seq;
+	unlockbucket(b);
+	releasem(mp);
+	return seq;
 }
 
 int
@@ -323,14 +418,24 @@ readyall(struct g *list, bool next)
  * unpark() without making them ready: they are appended to a list by schedlink,
  * Gwaiting, whose end *tail is.  In the runtime.
  */
-int
-takewaiters(const void *addr, int n, uint32_t bitset, struct g ***tail)
+static inline __attribute__((always_inline)) int
+takewith(const void *addr, int n, uint32_t bitset, struct parkseq *s,
+    struct g ***tail)
 {
 	struct bucket *b = bucketof(addr);
 	struct g *gp, *next;
 	int woken = 0;
 
 	lockbucket(b);
+	if (s != NULL) {
+		/* A count too high has to come down too, one by one. */
+		if (s->waiters == 0)
+			n = 0;
+		else
+			store_rlx(&s->waiters, n == 1 ? s->waiters - 1 : 0);
+		if (n != 0)
+			store_rlx(&s->seq, s->seq + 1);
+	}
 	for (gp = b->head; gp != NULL && woken < n; gp = next) {
 		next = gp->waitnext;
 		if (load_rlx(&gp->waitaddr) != addr ||
@@ -347,7 +452,13 @@ takewaiters(const void *addr, int n, uint32_t bitset, struct g ***tail)
 }
 
 int
-unpark(const void *addr, int n, uint32_t bitset)
+takewaiters(const void *addr, int n, uint32_t bitset, struct g ***tail)
+{
+	return takewith(addr, n, bitset, NULL, tail);
+}
+
+static inline __attribute__((always_inline)) int
+unparkwith(const void *addr, int n, uint32_t bitset, struct parkseq *s)
 {
 	struct g *list = NULL, **tail = &list;
 	struct m *mp;
@@ -355,10 +466,22 @@ unpark(const void *addr, int n, uint32_t bitset)
 
 	needg();
 	mp = acquirem();
-	woken = takewaiters(addr, n, bitset, &tail);
+	woken = takewith(addr, n, bitset, s, &tail);
 	readyall(list, woken == 1);
 	releasem(mp);
 	return woken;
+}
+
+int
+unpark(const void *addr, int n, uint32_t bitset)
+{
+	return unparkwith(addr, n, bitset, NULL);
+}
+
+int
+unparkseq(struct parkseq *s, int n)
+{
+	return unparkwith(&s->seq, n, BITSET_ANY, s);
 }
 
 static void

@@ -1,22 +1,26 @@
 /*
  * Condition variables.  A private one is a sequence number and a count of
- * waiters that no signal has been sent to, in one word:
+ * waiters that no signal has been sent to, both written under the parking lot's
+ * lock (struct parkseq):
  *
  *	waiter (mutex held)		signaller
- *	count += 1, take sequence	count is 0: nobody waits, done
- *	unlock				count -= 1, sequence += 1
- *	park on the sequence		unpark one
+ *	lock the bucket			count is 0: nobody waits, done
+ *	count += 1			lock the bucket
+ *	unlock the mutex		count -= 1, sequence += 1
+ *	queue, switch, bucket unlocked	take one off the queue
  *
- * A waiter that has not parked yet finds the sequence changed and returns, so
- * a signal reaches somebody who waited before it; one who came later may be
- * woken as well, which POSIX allows.
+ * Where the mutex takes more than a store to unlock (others wait for it, or it is
+ * of another kind), that happens without the bucket, and the waiter parks on the
+ * sequence number that it found when it counted itself.  One that has not parked
+ * yet finds the number changed and returns, so a signal reaches somebody who
+ * waited before it; one who came later may be woken as well, which POSIX allows.
  *
  * A waiter never touches the object again once it parks, not even after a
  * time-out: it may have been destroyed right after a broadcast.  So the count
  * only ever errs upwards (time-outs, signals that found their waiter before it
  * parked), and each signal too many takes it down by one.  It never errs
- * downwards: every decrement is followed by an unpark() of its own, and takes
- * those along who have not parked yet.
+ * downwards: with every decrement one is taken off the queue, if there is one,
+ * and those who have not parked yet come along.
  *
  * A broadcast wakes all.  To move them onto the mutex instead, as kernels do,
  * would let them run one by one, each after an unlock and a wake-up of its own;
@@ -33,14 +37,9 @@
 /* glibc's flags in __wrefs. */
 enum { CONDSHARED = 1, MONOTONIC = 2 };
 
-#define WAITER (UINT64_C(1) << 32)
-
 /* pthread_cond_t */
 struct pcond {
-	union {
-		uint64_t state; /* see above */
-		uint32_t seq;	/* its low half */
-	};
+	struct parkseq s;
 	uint32_t unused[7];
 	uint32_t flags;
 	uint32_t unused2[2];
@@ -50,8 +49,6 @@ _Static_assert(sizeof(struct pcond) == sizeof(pthread_cond_t), "size");
 _Static_assert(offsetof(struct pcond, flags) ==
 	offsetof(pthread_cond_t, __data.__wrefs),
     "layout");
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-    "seq is the low half");
 
 /* --- shared with other processes ------------------------------------------ */
 
@@ -131,9 +128,8 @@ waituntil(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u)
 {
 	struct pcond *c = (struct pcond *)cond;
 	int64_t deadline = NODEADLINE;
-	uint32_t seq;
-	uint64_t s;
-	int err, r;
+	uint32_t *word, seq;
+	int err, r = -EAGAIN;
 
 	if (u.abstime != NULL) {
 		err = deadlineuntil(u, &deadline);
@@ -144,19 +140,18 @@ waituntil(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u)
 	if (unlikely((c->flags & CONDSHARED) != 0))
 		return shared_wait(cond, mutex, u, deadline);
 
-	/*
-	 * Relaxed: a signaller that must see us comes after our unlock, and one
-	 * that comes before it need not.
-	 */
-	s = xadd_rlx(&c->state, WAITER);
-	seq = (uint32_t)s;
-	/* Enough time-outs without a signal: no higher, lest it wraps. */
-	if (unlikely(s >> 63 != 0))
-		xadd_rlx(&c->state, -WAITER);
-	err = mutexunlockwait(mutex);
-	if (unlikely(err != 0))
-		return err;
-	r = park(&c->seq, seq, BITSET_ANY, u.clock, deadline, WAITCOND);
+	word = mutexalone(mutex);
+	if (likely(word != NULL))
+		r = parkrelease(&c->s, word, MUTEXALONE, u.clock, deadline,
+		    WAITCOND);
+	if (unlikely(r == -EAGAIN)) {
+		seq = parkcount(&c->s);
+		err = mutexunlockwait(mutex);
+		if (unlikely(err != 0))
+			return err;
+		r = park(&c->s.seq, seq, BITSET_ANY, u.clock, deadline,
+		    WAITCOND);
+	}
 	err = mutexlockwait(mutex);
 	if (unlikely(r == -EINTR))
 		cancelpoint();
@@ -207,23 +202,27 @@ pthread_cond_clockwait(pthread_cond_t *cond, pthread_mutex_t *mutex,
 
 /* --- waking --------------------------------------------------------------- */
 
+/*
+ * Relaxed: a signaller that must see a waiter has had the mutex after it, and
+ * one who waits later need not be seen.
+ */
+static inline bool
+waitedfor(const struct pcond *c)
+{
+	return load_rlx(&c->s.waiters) != 0;
+}
+
 int
 condsignal(pthread_cond_t *cond)
 {
 	struct pcond *c = (struct pcond *)cond;
-	uint64_t s, next;
 
 	if (unlikely((c->flags & CONDSHARED) != 0)) {
 		mixed_wake();
 		return libc.pthread_cond_signal(cond);
 	}
-	s = load_rlx(&c->state);
-	do {
-		if (s < WAITER)
-			return 0;
-		next = ((s >> 32) - 1) << 32 | (uint32_t)(s + 1);
-	} while (!cas_rel(&c->state, &s, next));
-	unpark(&c->seq, 1, BITSET_ANY);
+	if (waitedfor(c))
+		unparkseq(&c->s, 1);
 	return 0;
 }
 
@@ -231,18 +230,13 @@ int
 condbroadcast(pthread_cond_t *cond)
 {
 	struct pcond *c = (struct pcond *)cond;
-	uint64_t s;
 
 	if (unlikely((c->flags & CONDSHARED) != 0)) {
 		mixed_wake();
 		return libc.pthread_cond_broadcast(cond);
 	}
-	s = load_rlx(&c->state);
-	do {
-		if (s < WAITER)
-			return 0;
-	} while (!cas_rel(&c->state, &s, (uint32_t)(s + 1)));
-	unpark(&c->seq, INT_MAX, BITSET_ANY);
+	if (waitedfor(c))
+		unparkseq(&c->s, INT_MAX);
 	return 0;
 }
 

@@ -41,7 +41,7 @@
 #include <limits.h>
 #include <sched.h>
 
-enum { LOCKED = 1, WOKEN = 2, DIED = 4, STARVING = 8, WAITER = 16 };
+enum { LOCKED = MUTEXALONE, WOKEN = 2, DIED = 4, STARVING = 8, WAITER = 16 };
 
 #define WOKENSPINS 20	   /* looks of a woken waiter before it parks again */
 #define STARVATION 1000000 /* ns, as Go's mutex has it */
@@ -435,6 +435,17 @@ mutexunlockwait(pthread_mutex_t *mutex)
 	store_rlx(&m->owner, 0);
 	release(m);
 	return 0;
+}
+
+uint32_t *
+mutexalone(pthread_mutex_t *mutex)
+{
+	struct pmutex *m = (struct pmutex *)mutex;
+
+	if (!normal(m) || load_rlx(&m->word) != LOCKED)
+		return NULL;
+	store_rlx(&m->owner, 0);
+	return &m->word;
 }
 
 int

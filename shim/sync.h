@@ -75,6 +75,12 @@ int mutexunlock(pthread_mutex_t *mutex);
  */
 int mutexunlockwait(pthread_mutex_t *mutex);
 int mutexlockwait(pthread_mutex_t *mutex);
+/*
+ * The same as mutexunlockwait() for parkrelease(): the word of a mutex that
+ * nobody else waits for, or NULL.
+ */
+enum { MUTEXALONE = 1 }; /* the word while it is so, and held */
+uint32_t *mutexalone(pthread_mutex_t *mutex);
 
 /* --- pshared.c ------------------------------------------------------------ */
 

@@ -814,3 +814,124 @@ Test(park, stress_each_wait_has_one_end)
 	cr_assert_eq(waiters(&word2), 0);
 	cr_assert_eq(timers(), 0);
 }
+
+/* --- conditions ------------------------------------------------------------------- */
+
+static struct parkseq seq;
+static uint32_t held; /* a lock: 0 free, 1 held */
+
+static void
+waitsreleasing(void *arg)
+{
+	struct waiter *w = arg;
+
+	store_rel(&w->gp, needg());
+	while (!cas_acqrel(&held, 0, 1))
+		gosched();
+	w->result =
+	    parkrelease(&seq, &held, 1, CLOCKID_MONO, w->deadline, WAITCOND);
+	countdown(&left);
+}
+
+static void
+addreleasing(int from, int n, enum kind kind, int64_t deadline)
+{
+	int i, had = waiters(&seq.seq);
+
+	for (i = from; i < from + n; i++) {
+		ws[i] = (struct waiter){ .deadline = deadline, .result = 1 };
+		xadd_rlx(&left, 1);
+		if (kind == BOUND)
+			gobound(waitsreleasing, &ws[i]);
+		else
+			go(waitsreleasing, &ws[i]);
+		cr_assert(eventually(waiters(&seq.seq) == had + i - from + 1));
+	}
+}
+
+Test(park, releasing_gives_the_lock_back_and_counts)
+{
+	addreleasing(0, 2, ORDINARY, NODEADLINE);
+	addreleasing(2, 1, BOUND, NODEADLINE);
+	cr_assert_eq(held, 0);
+	cr_assert_eq(seq.waiters, 3);
+	cr_assert_eq(unparkseq(&seq, 1), 1);
+	cr_assert(eventually(load_acq(&left) == 2));
+	cr_assert_eq(ws[0].result, 0, "the oldest");
+	cr_assert_eq(seq.waiters, 2);
+	cr_assert_eq(unparkseq(&seq, INT_MAX), 2);
+	await(&left);
+	cr_assert_eq(seq.waiters, 0);
+	cr_assert_eq(seq.seq, 2);
+	cr_assert_eq(unparkseq(&seq, 1), 0);
+	cr_assert_eq(seq.seq, 2, "nobody to tell");
+}
+
+Test(park, releasing_what_is_not_held_does_nothing)
+{
+	held = 2;
+	cr_assert_eq(parkrelease(&seq, &held, 1, CLOCKID_MONO, NODEADLINE,
+			 WAITCOND),
+	    -EAGAIN);
+	cr_assert_eq(parkrelease(&seq, &held, 1, CLOCKID_REAL,
+			 walltime() + 60 * SECOND, WAITCOND),
+	    -EAGAIN);
+	cr_assert_eq(held, 2);
+	cr_assert_eq(seq.waiters, 0);
+	cr_assert_eq(timers(), 0);
+}
+
+Test(park, counted_one_that_has_not_parked_is_woken)
+{
+	uint32_t v = parkcount(&seq);
+
+	cr_assert_eq(seq.waiters, 1);
+	cr_assert_eq(unparkseq(&seq, 1), 0);
+	cr_assert_eq(park(&seq.seq, v, BITSET_ANY, CLOCKID_MONO, NODEADLINE,
+			 WAITCOND),
+	    -EAGAIN);
+	cr_assert_eq(seq.waiters, 0);
+}
+
+Test(park, releasing_times_out_on_both_clocks)
+{
+	held = 1;
+	cr_assert_eq(parkrelease(&seq, &held, 1, CLOCKID_MONO, nanotime() + MS,
+			 WAITCOND),
+	    -ETIMEDOUT);
+	cr_assert_eq(held, 0);
+	held = 1;
+	cr_assert_eq(parkrelease(&seq, &held, 1, CLOCKID_REAL, walltime() + MS,
+			 WAITCOND),
+	    -ETIMEDOUT);
+	cr_assert_eq(held, 0);
+	cr_assert_eq(seq.waiters, 2, "it only errs upwards");
+	cr_assert_eq(unparkseq(&seq, 1), 0);
+	cr_assert_eq(unparkseq(&seq, 1), 0);
+	cr_assert_eq(seq.waiters, 0);
+}
+
+Test(park, releasing_is_interrupted_with_the_lock_free)
+{
+	addreleasing(0, 1, ORDINARY, NODEADLINE);
+	gointerrupt(ws[0].gp);
+	await(&left);
+	cr_assert_eq(ws[0].result, -EINTR);
+	/* The next one finds the mark that came before it parked. */
+	gointerrupt(getg());
+	held = 1;
+	cr_assert_eq(parkrelease(&seq, &held, 1, CLOCKID_MONO, NODEADLINE,
+			 WAITCOND),
+	    -EINTR);
+	cr_assert_eq(held, 0);
+}
+
+Test(park, count_of_waiters_does_not_wrap)
+{
+	seq.waiters = UINT32_MAX;
+	addreleasing(0, 1, ORDINARY, NODEADLINE);
+	cr_assert_eq(seq.waiters, UINT32_MAX);
+	cr_assert_eq(unparkseq(&seq, 1), 1);
+	await(&left);
+	cr_assert_eq(seq.waiters, UINT32_MAX - 1);
+}
