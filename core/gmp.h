@@ -374,28 +374,28 @@ bool onsystem(void);
 
 /* Per-thread values of the shim that core keeps in struct g. */
 struct gthread {
+	uint64_t sigmask; /* blocked signals, bit sig - 1; every switch looks */
 	uint32_t state;	  /* atomic; see shim/thread.c */
-	struct g *joiner; /* atomic */
+	uint32_t wantcpus; /* atomic; cpus are to be set by the thread */
+	struct g *joiner;  /* atomic */
 	void *result;
 	void *(*fn)(void *);  /* the program's start routine, or */
 	int (*c11fn)(void *); /* C11's */
 	void *arg;
-	bool sched;	   /* wired for its CPUs or priority: shim/sched.c */
-	uint32_t wantcpus; /* atomic; cpus are to be set by the thread */
-	cpu_set_t cpus;
-	bool exiting; /* unwinding, or past its start routine */
-	bool vforked; /* between vfork and the child's exec */
+	void *robust;  /* first robust mutex held: shim/mutex.c */
+	int *cleartid; /* set_tid_address(): zeroed and woken at the end */
+	bool sched;    /* wired for its CPUs or priority: shim/sched.c */
+	bool exiting;  /* unwinding, or past its start routine */
+	bool vforked;  /* between vfork and the child's exec */
+	int policy;
+	int priority;
 	char name[16];
 	size_t guardsize; /* what the attributes said */
 	size_t stacksize;
-	void *stacklo; /* the user's own stack, or NULL */
-	int policy;
-	int priority;
-	uint64_t sigmask;    /* blocked signals, bit sig - 1 */
+	void *stacklo;	     /* the user's own stack, or NULL */
 	uint64_t sigpending; /* atomic; pthread_kill()ed while parked */
 	uint32_t handled;    /* what handlers have run: shim/signal.c */
-	int *cleartid; /* set_tid_address(): zeroed and woken at the end */
-	void *robust;  /* first robust mutex held: shim/mutex.c */
+	cpu_set_t cpus;
 };
 struct gthread *gthreadof(struct g *gp);
 

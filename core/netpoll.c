@@ -117,14 +117,13 @@ netpollbreak(void)
 }
 
 /*
- * Waits at most delay ns (negative: without end) for events.  Returns the Gs to
- * make ready, Gwaiting, linked by schedlink.
+ * Waits at most delay ns (negative: without end) for events, and takes the Gs that
+ * they wake.
  */
-static struct g *
-netpoll(int64_t delay)
+static void
+netpoll(int64_t delay, struct woken *w)
 {
 	struct epoll_event ev[NEVENTS];
-	struct g *list = NULL, **tail = &list;
 	bool broken = false;
 	int i, n;
 
@@ -142,7 +141,7 @@ netpoll(int64_t delay)
 		    ((1ull << PTRBITS) - 1));
 		/* Of a number that has been closed, and maybe used again. */
 		if ((uint16_t)load_acq(&pd->tag) == data >> PTRBITS)
-			pollevent(pd, ev[i].events, &tail);
+			pollevent(pd, ev[i].events, w);
 	}
 	if (broken) {
 		store_rel(&breaking, 0);
@@ -151,43 +150,37 @@ netpoll(int64_t delay)
 			netpollbreak();
 	}
 	store_rlx(&sched.lastpoll, nanotime());
-	return list;
 }
 
 /*
  * A look that does not sleep, when Gs wait and nobody else looks or sleeps; with
- * now not 0 only when that was long ago.
+ * now not 0 only when the last was long ago.  True when it woke some.
  */
-struct g *
-netpollnow(int64_t now)
+bool
+netpollnow(int64_t now, struct woken *w)
 {
-	struct g *list;
-
 	if (load_rlx(&inited) == 0 || load_rlx(&sched.pollsleep) ||
 	    (now != 0 && now - load_rlx(&sched.lastpoll) < POLLINTERVAL) ||
 	    !iowaiting() || xchg_acqrel(&sched.polling, 1) != 0)
-		return NULL;
-	list = netpoll(0);
+		return false;
+	netpoll(0, w);
 	store_rel(&sched.polling, 0);
-	return list;
+	return w->ready.n + w->direct.n != 0;
 }
 
 /*
  * Sleeps until an event or the next timer, if nobody else does and there is one
- * to wait for.  No P.  *slept: the caller should look for work again.
+ * to wait for.  No P.  False when it did not sleep.
  */
-struct g *
-netpollsleep(struct m *mp, bool *slept)
+bool
+netpollsleep(struct m *mp, struct woken *w)
 {
-	struct g *list = NULL;
 	int64_t when, delay = -1;
 	bool note;
 
-	*slept = false;
 	if ((nexttimer() == 0 && !iowaiting()) ||
 	    !cas_acqrel(&sched.pollsleep, 0, 1))
-		return NULL;
-	*slept = true;
+		return false;
 	noteclear(&sched.pollnote);
 	store_rlx(&sched.polluntil, INT64_MAX);
 	/* What begins to wait from here on finds pollsleep set: netpollwake(). */
@@ -203,11 +196,11 @@ netpollsleep(struct m *mp, bool *slept)
 	if (mp->sigmask != ALLSIGNALS && delay != 0)
 		setsigmask(mp, ALLSIGNALS);
 	if (!note)
-		list = netpoll(delay);
+		netpoll(delay, w);
 	else if (delay > 0)
 		notetsleep(&sched.pollnote, delay);
 	store_rel(&sched.pollsleep, 0);
-	return list;
+	return true;
 }
 
 /* A timer was added that is due at when: who sleeps longer has to look. */

@@ -357,7 +357,7 @@ netpollblockany(uint32_t *word, int64_t deadline)
  * At the end of the file, or when it is broken, all who wait find out.
  */
 void
-pollevent(struct polldesc *pd, uint32_t events, struct g ***tail)
+pollevent(struct polldesc *pd, uint32_t events, struct woken *list)
 {
 	static const uint32_t modes[POLLMODES] = {
 		[POLLMODE_IN] =
@@ -374,15 +374,14 @@ pollevent(struct polldesc *pd, uint32_t events, struct g ***tail)
 		/* A full fence: a call counts itself first, and looks then. */
 		xadd_acqrel(&pd->seq[mode], 1);
 		if (OPSOF(load_rlx(&pd->refs), mode) != 0)
-			takewaiters(&pd->seq[mode], all ? INT_MAX : 1,
-			    BITSET_ANY, tail);
+			takewaiters(&pd->seq[mode], all ? INT_MAX : 1, list);
 	}
 	if (load_rlx(&pd->pollers) == NULL)
 		return;
 	lock(&pd->lock);
 	for (w = pd->pollers; w != NULL; w = w->next) {
 		store_rel(w->word, 1);
-		takewaiters(w->word, 1, BITSET_ANY, tail);
+		takewaiters(w->word, 1, list);
 	}
 	unlock(&pd->lock);
 }

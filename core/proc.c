@@ -38,6 +38,8 @@
  * in releasem().
  */
 
+#include <string.h>
+
 #include "core/runtime.h"
 
 #define NEWMRETRY 10000000 /* ns */
@@ -396,16 +398,22 @@ handoffp(struct p *pp)
 void
 goready(struct g *gp, bool next)
 {
-	struct m *mp;
-	struct p *pp;
-
 	if (gp->head.direct) {
 		if (xchg_acqrel(&gp->parkword, 1) == 0)
 			futexwakeup(&gp->parkword, 1);
 		return;
 	}
 	casgstatus(gp, Gwaiting, Grunnable);
-	mp = getg()->m;
+	queueg(gp, next);
+}
+
+/* The same for a G that is Grunnable already, and not direct. */
+void
+queueg(struct g *gp, bool next)
+{
+	struct m *mp = getg()->m;
+	struct p *pp;
+
 	if (unlikely(load_rlx(&mp->nop) != HASP)) {
 		lock(&sched.lock);
 		globrunqput(gp);
@@ -416,6 +424,27 @@ goready(struct g *gp, bool next)
 	pp = mp->p;
 	runqput(pp, gp, next);
 	if (load_rlx(&sched.npidle) != 0 && runqlen(pp) >= 2)
+		wakep();
+}
+
+/*
+ * Queues n Gs, two or more, that are Grunnable and linked by schedlink: what the
+ * P has room for on its ring, the others on the global queue, as they are.
+ */
+void
+injectglist(struct g *head, struct g *tail, uint32_t n)
+{
+	struct m *mp = getg()->m;
+
+	if (likely(load_rlx(&mp->nop) == HASP))
+		head = runqputlist(mp->p, head, &n);
+	if (n > 0) {
+		lock(&sched.lock);
+		globrunqputlist(head, tail, n);
+		unlock(&sched.lock);
+	}
+	/* It wakes the next one when it has found work: see schedule(). */
+	if (load_rlx(&sched.npidle) != 0)
 		wakep();
 }
 
@@ -679,18 +708,15 @@ globget(struct p *pp, int max)
 static void
 awaitwork(struct m *mp)
 {
-	bool spun = mp->spinning, again;
-	struct g *list = NULL;
+	bool spun = mp->spinning;
+	struct woken list = { 0 };
 	struct p *pp;
 
 	if (spun) {
 		mp->spinning = false;
 		xadd_acqrel(&sched.nmspinning, -1);
 	}
-	again = spun && anywork();
-	if (!again)
-		list = netpollsleep(mp, &again);
-	if (!again) {
+	if (!(spun && anywork()) && !netpollsleep(mp, &list)) {
 		stopm(mp);
 		return;
 	}
@@ -700,7 +726,7 @@ awaitwork(struct m *mp)
 	if (pp != NULL)
 		acquirep(mp, pp);
 	/* Without a P they go to the global queue. */
-	readyall(list, false);
+	readyall(&list);
 	if (pp == NULL) {
 		stopm(mp);
 	} else if (spun) {
@@ -713,7 +739,8 @@ awaitwork(struct m *mp)
 static struct g *
 findrunnable(struct m *mp, bool *inherit)
 {
-	struct g *gp, *list;
+	struct woken list;
+	struct g *gp;
 	struct p *pp;
 
 top:
@@ -742,9 +769,9 @@ top:
 		gp = globget(pp, 0);
 	if (gp != NULL)
 		return gp;
-	list = netpollnow(0);
-	if (list != NULL) {
-		readyall(list, false);
+	memset(&list, 0, sizeof(list));
+	if (netpollnow(0, &list)) {
+		readyall(&list);
 		gp = runqget(pp, inherit);
 		if (gp != NULL)
 			return gp;

@@ -111,6 +111,27 @@ runqput(struct p *pp, struct g *gp, bool next)
 	}
 }
 
+/*
+ * Puts as many of a list of *n Gs on the ring as there is room for.  Returns the
+ * rest, and their number in *n.  Owner only.
+ */
+struct g *
+runqputlist(struct p *pp, struct g *gp, uint32_t *n)
+{
+	/* Acquire: a consumer is done with the slots below the head. */
+	uint32_t h = load_acq(&pp->runqhead), t = pp->runqtail;
+
+	while (*n > 0 && t - h < RUNQSIZE) {
+		store_rlx(&pp->runq[t % RUNQSIZE], gp);
+		t++;
+		gp = gp->schedlink;
+		(*n)--;
+	}
+	/* Release: all slots before the tail.  Pairs with runqgrab(). */
+	store_rel(&pp->runqtail, t);
+	return gp;
+}
+
 static bool
 ringempty(struct p *pp)
 {
@@ -187,7 +208,6 @@ prefetch(const struct g *next, const struct g *last)
 	__builtin_prefetch((const char *)next->sched.tp - CACHELINE, 1);
 	for (i = 0; i < 3; i++)
 		__builtin_prefetch(g + i * CACHELINE, 1);
-	__builtin_prefetch(&last->thread.sigmask, 1);
 }
 
 /*
@@ -324,15 +344,21 @@ runqsteal(struct p *pp, struct p *from, bool takenext)
 /* --- the global queue: sched.lock held ------------------------------------ */
 
 void
+globrunqputlist(struct g *head, struct g *tail, uint32_t n)
+{
+	tail->schedlink = NULL;
+	if (sched.runqtail != NULL)
+		sched.runqtail->schedlink = head;
+	else
+		sched.runqhead = head;
+	sched.runqtail = tail;
+	store_rlx(&sched.runqsize, sched.runqsize + n);
+}
+
+void
 globrunqput(struct g *gp)
 {
-	gp->schedlink = NULL;
-	if (sched.runqtail != NULL)
-		sched.runqtail->schedlink = gp;
-	else
-		sched.runqhead = gp;
-	sched.runqtail = gp;
-	store_rlx(&sched.runqsize, sched.runqsize + 1);
+	globrunqputlist(gp, gp, 1);
 }
 
 /*

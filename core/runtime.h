@@ -101,10 +101,12 @@ void tlssettid(void *tcb, int32_t tid);
 bool runqempty(struct p *pp);
 uint32_t runqlen(struct p *pp);
 void runqput(struct p *pp, struct g *gp, bool next);
+struct g *runqputlist(struct p *pp, struct g *gp, uint32_t *n);
 void runqputnew(struct p *pp, struct g *gp);
 struct g *runqget(struct p *pp, bool *inherit);
 struct g *runqsteal(struct p *pp, struct p *from, bool takenext);
 void globrunqput(struct g *gp);
+void globrunqputlist(struct g *head, struct g *tail, uint32_t n);
 struct g *globrunqget(struct p *pp, int max);
 
 /* time.c */
@@ -116,15 +118,17 @@ void movetimers(struct p *to, struct p *from);
 
 /* parkinglot.c */
 struct g *timerwoke(struct timer *t);
-int takewaiters(const void *addr, int n, uint32_t bitset, struct g ***tail);
-void readyall(struct g *list, bool next);
+/* Takes n Gs that wait on addr off their bucket, oldest first.  In the runtime. */
+void takewaiters(const void *addr, int n, struct woken *w);
+/* Lets them run.  No bucket locked. */
+void readyall(struct woken *w);
 int parkquiet(const void *addr, uint32_t val, uint32_t bitset, int clock,
     int64_t deadline, enum waitreason why);
 void parkforkchild(void);
 
 /* netpoll.c */
-struct g *netpollnow(int64_t now);
-struct g *netpollsleep(struct m *mp, bool *slept);
+bool netpollnow(int64_t now, struct woken *w);
+bool netpollsleep(struct m *mp, struct woken *w);
 void netpollwake(int64_t when);
 int netpolladd(struct polldesc *pd);
 void netpolldel(int fd);
@@ -132,7 +136,7 @@ bool iowaiting(void);
 void netpollforkchild(void);
 
 /* polldesc.c */
-void pollevent(struct polldesc *pd, uint32_t events, struct g ***tail);
+void pollevent(struct polldesc *pd, uint32_t events, struct woken *w);
 int pollprotect(int fd);
 void pollunprotect(int fd);
 void moveghost(int fd);
@@ -140,6 +144,8 @@ void polldescforkchild(void);
 
 /* proc.c */
 void goready(struct g *gp, bool next);
+void queueg(struct g *gp, bool next);
+void injectglist(struct g *head, struct g *tail, uint32_t n);
 void wakep(void);
 void startm(struct p *pp, bool spinning);
 void handoffp(struct p *pp);

@@ -81,27 +81,31 @@ struct stack {
  * reused (gfget), because wake-ups may look at a G that is ending.
  */
 struct g {
-	/* Constant while the G lives. */
-	struct ghead head;
-	struct gobuf sched; /* valid while not running; owner: see gstatus */
+	struct ghead head; /* constant while the G lives */
 
-	/* The M that runs it; written by execute() and by the owner. */
-	struct m *m;
-	uint32_t status; /* enum gstatus; written by the owner only */
-
-	/* Waiting: see parkinglot.c. */
+	/*
+	 * This line of the cache is all that a waker touches, and a queue.
+	 * Waiting: see parkinglot.c.
+	 */
+	uint32_t status;      /* enum gstatus; written by the owner only */
 	uint32_t parkword;    /* direct Gs: futex, 1 when woken */
 	const void *waitaddr; /* NULL when on no bucket; bucket lock */
 	struct g *waitnext, *waitprev;
 	uint32_t waitbitset;
 	int32_t waitresult; /* what park() returns */
-	struct timer timer;
-	uint32_t timerfired;
-	uint32_t interrupted; /* gointerrupt() before the park */
-	uint32_t waitreason;  /* enum waitreason */
-
 	/* sched.lock, or the owner of the queue that it is on. */
 	struct g *schedlink;
+	/* The M that runs it; written by execute() and by the owner. */
+	struct m *m;
+
+	/* What a switch touches. */
+	struct gobuf sched;    /* valid while not running; owner: see gstatus */
+	uint32_t interrupted;  /* gointerrupt() before the park */
+	uint32_t waitreason;   /* enum waitreason */
+	struct gthread thread; /* the shim's; signal mask first */
+
+	struct timer timer; /* of a timed park */
+	uint32_t timerfired;
 
 	/* allglock, then constant. */
 	struct g *alllink;
@@ -124,8 +128,24 @@ struct g {
 	const void *attr;      /* born bound: until it is started */
 	void (*entry)(void *); /* the shim's start routine */
 	void *entryarg;
-	struct gthread thread;
 	struct __res_state res;
+};
+
+_Static_assert(offsetof(struct g, sched) == CACHELINE, "one line to wake");
+_Static_assert(offsetof(struct g, thread.sigmask) < 3 * CACHELINE,
+    "three to switch");
+
+/* --- waking --------------------------------------------------------------- */
+
+/* Gs linked by schedlink, oldest first. */
+struct glist {
+	struct g *head, *tail;
+	uint32_t n;
+};
+
+/* What a waker has taken off the buckets: Grunnable, or direct and Gwaiting. */
+struct woken {
+	struct glist ready, direct;
 };
 
 /* --- descriptors (polldesc.c, netpoll.c) ---------------------------------- */

@@ -227,6 +227,7 @@ sysmon(void *arg)
 {
 	int64_t delay = MINDELAY, now, laststats = 0, lastscavenge = nanotime();
 	int idle = 0, allidle = 0, unpolled = 0;
+	struct woken list;
 
 	(void)arg;
 	monitorg.adopted = monitorg.bound = monitorg.kthread = true;
@@ -270,7 +271,9 @@ sysmon(void *arg)
 		if (load_rlx(&sched.npidle) != 0 &&
 		    load_rlx(&sched.runqsize) != 0 && now >= sched.newmwhen)
 			wakep();
-		readyall(netpollnow(now), false);
+		memset(&list, 0, sizeof(list));
+		if (netpollnow(now, &list))
+			readyall(&list);
 		/* An idle M sleeps in the netpoller, but not all at once. */
 		if (load_rlx(&sched.npidle) == 0 ||
 		    load_rlx(&sched.pollsleep) || !iowaiting())

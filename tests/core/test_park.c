@@ -815,6 +815,25 @@ Test(park, stress_each_wait_has_one_end)
 	cr_assert_eq(timers(), 0);
 }
 
+/* --- the crowd --------------------------------------------------------------------- */
+
+Test(park, crowd_of_all_kinds_wakes_at_once)
+{
+	int i;
+
+	addwaiters(0, 600, &word, ORDINARY);
+	addwaiters(600, 3, &word, BOUND);
+	addwaiters(603, 3, &word, FOREIGN);
+	addwaiters(606, 2, &word2, ORDINARY);
+	cr_assert_eq(unpark(&word, INT_MAX, BITSET_ANY), 606);
+	cr_assert(eventually(load_acq(&left) == 2));
+	for (i = 0; i < 606; i++)
+		cr_assert_eq(ws[i].result, 0);
+	cr_assert_eq(unpark(&word2, 1, BITSET_ANY), 1);
+	cr_assert_eq(unpark(&word2, INT_MAX, BITSET_ANY), 1);
+	await(&left);
+}
+
 /* --- conditions ------------------------------------------------------------------- */
 
 static struct parkseq seq;

@@ -297,6 +297,47 @@ Test(runq, kicked_next_overflows_too)
 	cr_assert_eq(get(p), &g[RUNQSIZE + 1]);
 }
 
+/* --- lists ------------------------------------------------------------------------ */
+
+/* g[from] to g[from + n - 1], as unpark() links them. */
+static struct g *
+list(uint32_t from, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = from; i < from + n; i++)
+		g[i].schedlink = i + 1 < from + n ? &g[i + 1] : NULL;
+	return &g[from];
+}
+
+Test(runq, list_goes_to_the_tail)
+{
+	uint32_t n = 3;
+
+	put(0, 2);
+	cr_assert_null(runqputlist(p, list(2, 3), &n));
+	cr_assert_eq(n, 0);
+	assertnext(p, 0, 5);
+}
+
+Test(runq, list_fills_the_ring_and_the_rest_comes_back)
+{
+	uint32_t n = RUNQSIZE, i;
+	struct g *rest;
+
+	put(0, 2);
+	rest = runqputlist(p, list(2, n), &n);
+	cr_assert_eq(n, 2);
+	cr_assert_eq(rest, &g[RUNQSIZE]);
+	globrunqputlist(rest, &g[RUNQSIZE + 1], n);
+	cr_assert_eq(sched.runqsize, 2);
+	globrunqput(&g[RUNQSIZE + 2]);
+	assertnext(p, 0, RUNQSIZE);
+	for (i = 0; i < 3; i++)
+		cr_assert_eq(globpop(), &g[RUNQSIZE + i]);
+	cr_assert_null(globpop());
+}
+
 /* --- stealing ------------------------------------------------------------------------ */
 
 Test(runq, steal_takes_half_rounded_up)
