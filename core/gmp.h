@@ -155,6 +155,8 @@ int unpark(const void *addr, int n, uint32_t bitset);
 struct parkseq {
 	uint32_t seq;	  /* changes with every wake-up */
 	uint32_t waiters; /* at least so many; others may load it */
+	/* Who may be woken next: only ever prefetched, never looked at. */
+	const void *first;
 };
 
 /*

@@ -197,6 +197,8 @@ countwaiter(struct parkseq *s)
 {
 	uint32_t n = s->waiters;
 
+	if (n == 0)
+		store_rlx(&s->first, getg());
 	/* So many time-outs without a wake-up: no higher, lest it wraps. */
 	if (likely(n != UINT32_MAX))
 		store_rlx(&s->waiters, n + 1);
@@ -459,6 +461,8 @@ unparkwith(const void *addr, int n, uint32_t bitset, struct parkseq *s)
 	struct m *mp;
 	int woken = 0;
 
+	if (s != NULL)
+		prefetchg(load_rlx(&s->first));
 	needg();
 	mp = acquirem();
 	lockbucket(b);
@@ -486,6 +490,8 @@ unparkwith(const void *addr, int n, uint32_t bitset, struct parkseq *s)
 		    (gp->waitbitset & bitset) == 0)
 			continue;
 		if (n == 1) {
+			if (s != NULL)
+				store_rlx(&s->first, next);
 			dequeue(b, gp);
 			unlockbucket(b);
 			goready(gp, true);

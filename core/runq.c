@@ -52,6 +52,34 @@ runqlen(struct p *pp)
 	    load_rlx(&pp->nnew) + (load_rlx(&pp->runnext) != NULL);
 }
 
+#define AHEAD 3 /* Gs that wait for their turn in the caches */
+
+/*
+ * Most of the time of a switch to a G that has slept for long is spent waiting
+ * for its memory.  This starts to load the rest when prefetchg() has brought the
+ * G, which has the stack pointer.
+ */
+static inline __attribute__((always_inline)) void
+prefetchstack(const struct g *gp)
+{
+	uintptr_t sp = load_rlx(&gp->sched.sp), tp = gp->sched.tp, i;
+
+	for (i = 0; i < 5; i++)
+		__builtin_prefetch((const void *)(sp + i * CACHELINE), 1);
+	__builtin_prefetch((const void *)(tp - CACHELINE), 1); /* getg() */
+}
+
+/* What it needs beyond that when it has waited, not just yielded. */
+static inline __attribute__((always_inline)) void
+prefetchtcb(const struct g *gp)
+{
+	uintptr_t tp = gp->sched.tp;
+
+	__builtin_prefetch((const void *)tp, 1);	       /* the canary */
+	__builtin_prefetch((const void *)(tp + tcbtidoff), 1); /* selftid() */
+	__builtin_prefetch(&gp->thread.sigmask, 1);
+}
+
 /*
  * Moves half of a full ring and gp to the global queue.  Owner only.  False when
  * a thief took from the ring meanwhile: then there is room.
@@ -89,6 +117,8 @@ runqput(struct p *pp, struct g *gp, bool next)
 		struct g *old = load_rlx(&pp->runnext);
 
 		store_rlx(&pp->runnext, gp);
+		prefetchstack(gp);
+		prefetchtcb(gp);
 		if (old == NULL)
 			return;
 		gp = old; /* kicked out to the tail */
@@ -187,29 +217,6 @@ runqflush(struct p *pp)
 		runqput(pp, popnew(pp), false);
 }
 
-#define AHEAD 3 /* Gs that wait for their turn in the caches */
-
-/*
- * Most of the time of a switch to a G that has slept for long is spent waiting
- * for its memory.  Starts to load the frames of the next one, whose stack
- * pointer has come already, and the G of the last one.
- * Always inlined: gcc takes a function of nothing but prefetches for a pure one,
- * and drops the call.
- */
-static inline __attribute__((always_inline)) void
-prefetch(const struct g *next, const struct g *last)
-{
-	const char *sp = (const char *)load_rlx(&next->sched.sp);
-	const char *g = (const char *)last;
-	int i;
-
-	for (i = 0; i < 5; i++)
-		__builtin_prefetch(sp + i * CACHELINE, 1);
-	__builtin_prefetch((const char *)next->sched.tp - CACHELINE, 1);
-	for (i = 0; i < 3; i++)
-		__builtin_prefetch(g + i * CACHELINE, 1);
-}
-
 /*
  * The next G of the P's own queue, or NULL.  *inherit: it goes on with the
  * current time slice.  Owner only.
@@ -242,11 +249,12 @@ runqget(struct p *pp, bool *inherit)
 		gp = load_rlx(&pp->runq[h % RUNQSIZE]);
 		/* Release: the slot is read before it is given up. */
 		if (cas_acqrel(&pp->runqhead, h, h + 1)) {
-			if (t - h > AHEAD)
-				prefetch(load_rlx(
-					     &pp->runq[(h + 1) % RUNQSIZE]),
-				    load_rlx(
-					&pp->runq[(h + AHEAD) % RUNQSIZE]));
+			if (t - h > AHEAD) {
+				prefetchstack(
+				    load_rlx(&pp->runq[(h + 1) % RUNQSIZE]));
+				prefetchg(load_rlx(
+				    &pp->runq[(h + AHEAD) % RUNQSIZE]));
+			}
 			return gp;
 		}
 	}

@@ -40,7 +40,7 @@ enum { CONDSHARED = 1, MONOTONIC = 2 };
 /* pthread_cond_t */
 struct pcond {
 	struct parkseq s;
-	uint32_t unused[7];
+	uint32_t unused[5];
 	uint32_t flags;
 	uint32_t unused2[2];
 };
