@@ -76,6 +76,8 @@ malg(size_t guardsize, int class)
 	if (lo == NULL)
 		return NULL;
 	hi = lo + stackclasssize(class);
+	/* What a thread always needs: G, TCB, TLS and the first frames. */
+	syspopulate((uintptr_t)hi - 2 * PAGESIZE, 2 * PAGESIZE);
 	color = xadd_rlx(&nmade, 1) % NCOLORS * CACHELINE;
 	gp = (struct g *)((uintptr_t)(hi - sizeof(*gp) - color) &
 	    ~(CACHELINE - 1));
