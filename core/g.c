@@ -89,7 +89,7 @@ malg(size_t guardsize, int class)
 	gp->status = Gdead;
 	gp->head.tid = tidof(newgoid(NULL));
 	gp->slot = (uintptr_t)lo;
-	gp->guard = (uint32_t)guardsize;
+	gp->guard = guardsize;
 	if (guardsize > 0)
 		sysguard((uintptr_t)lo, guardsize);
 	allgadd(gp);
@@ -342,6 +342,8 @@ newproc(const struct newprocargs *a, struct g **out)
 	struct p *pp;
 	int class;
 
+	if (guard < a->guardsize)
+		return -EINVAL; /* as glibc says of one that wraps around */
 	needg();
 	if (a->bound || sched.mode == MODE_BOUND)
 		return newbound(a, out);
@@ -369,7 +371,13 @@ newproc(const struct newprocargs *a, struct g **out)
 	}
 	if (guard > gp->guard) {
 		sysguard(gp->slot, guard);
-		gp->guard = (uint32_t)guard;
+		gp->guard = guard;
+		gp->stack.lo = gp->slot + guard;
+	} else if (guard < gp->guard && a->stackaddr == NULL &&
+	    gp->stack.hi - gp->stack.lo < a->stacksize + SIGFRAMEROOM) {
+		/* The former thread's guard lies where our frames are to be. */
+		sysunguard(gp->slot + guard, gp->guard - guard);
+		gp->guard = guard;
 		gp->stack.lo = gp->slot + guard;
 	}
 	hi = gp->stack.hi;

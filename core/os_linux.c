@@ -27,6 +27,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
+#ifndef MADV_GUARD_REMOVE
+#define MADV_GUARD_REMOVE 103
+#endif
 #define RSEQ_FLAG_UNREGISTER_ 1
 #define RSEQ_SIG_X86 0x53053053
 
@@ -210,6 +213,16 @@ void
 syspopulate(uintptr_t lo, size_t n)
 {
 	sys(SYS_madvise, (long)lo, (long)n, MADV_POPULATE_WRITE, 0, 0, 0);
+}
+
+/* They are to be used again, where sysguard() made them fault. */
+void
+sysunguard(uintptr_t lo, size_t n)
+{
+	if (sys(SYS_madvise, (long)lo, (long)n, MADV_GUARD_REMOVE, 0, 0, 0) !=
+	    0)
+		sys(SYS_mprotect, (long)lo, (long)n, PROT_READ | PROT_WRITE, 0,
+		    0, 0);
 }
 
 /* Gives the pages back to the kernel; they read as zero afterwards. */

@@ -29,6 +29,7 @@ void *sysreserve(size_t n);
 void *sysgrow(void *p, size_t from, size_t to);
 void sysfree(void *p, size_t n);
 void sysguard(uintptr_t lo, size_t n);
+void sysunguard(uintptr_t lo, size_t n);
 void syspopulate(uintptr_t lo, size_t n);
 void sysunused(uintptr_t lo, size_t n);
 void ossigmask(uint64_t mask);

@@ -121,7 +121,7 @@ struct g {
 	bool tlsdirty;	    /* forked away: libc's own TLS is not trusted */
 	bool fresh;	    /* has not run yet */
 	bool freeondeath;   /* nobody joins it */
-	uint32_t guard;	    /* bytes that fault above slot */
+	size_t guard;	    /* bytes that fault above slot */
 	uintptr_t slot;	    /* of stackalloc() */
 	void *tcb;
 

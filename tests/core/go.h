@@ -49,6 +49,41 @@ start(int n)
 	cr_assert_eq(schedinit(), MODE_MN);
 }
 
+static uint32_t frozen_;
+
+static inline void
+freezes_(void)
+{
+	/* Somebody has to hear Criterion's time-out when all Ms are asleep. */
+	ossigmask(0);
+	store_rel(&frozen_, 1);
+	for (;;)
+		usleeprt(3600 * SECOND);
+}
+
+/*
+ * Stops sysmon for good, inside its hook.  From here on nobody takes a P or ends
+ * a time slice, and only who calls startnewms() makes an M: what happens next
+ * is up to the test.
+ */
+static inline void
+freezesysmon(void)
+{
+	int i;
+
+	monitorhook = freezes_;
+	monitorwake();
+	/* Not asleep, which would look like a call that nobody announced. */
+	while (load_acq(&frozen_) == 0)
+		procyield(10);
+	/* If it took ours before. */
+	releasem(acquirem());
+	/* Nor has it seen the end of ours. */
+	getg()->m->preempt = 0;
+	for (i = 0; i < getmaxprocs(); i++)
+		store_rlx(&allp[i]->preempt, 0);
+}
+
 /* Runs fn(arg) on a G of its own.  The caller gfree()s it. */
 static inline struct g *
 goargs(struct newprocargs a, void (*fn)(void *), void *arg)
@@ -128,5 +163,24 @@ waiters(const void *addr)
 			sleepns(MS / 5);                                       \
 		(cond);                                                        \
 	})
+
+/* The same on any thread, which keeps its M and its P meanwhile. */
+#define soon(cond)                                                             \
+	({                                                                     \
+		int64_t end_ = nanotime() + 30 * SECOND;                       \
+		while (!(cond) && nanotime() < end_)                           \
+			osyield();                                             \
+		(cond);                                                        \
+	})
+
+/*
+ * As await(), for a frozen sysmon and threads that hold no P of ours: if they
+ * woke us while our M is about to sleep, they would ask for another one.
+ */
+static inline void
+awaitbusily(const uint32_t *left)
+{
+	must(soon((gosched(), load_acq(left) == 0)));
+}
 
 #endif
