@@ -173,7 +173,7 @@ schedtrace(void)
 	}
 }
 
-void throw(const char *msg)
+NOUNPOISON void throw(const char *msg)
 {
 	static uint32_t throwing;
 

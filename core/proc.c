@@ -48,7 +48,7 @@ struct sched sched;
 struct p **allp;
 struct m *allm;
 
-static _Noreturn void schedule(void);
+static NOUNPOISON _Noreturn void schedule(void);
 
 /* --- idle lists: sched.lock held ------------------------------------------ */
 
@@ -272,7 +272,7 @@ stopm(struct m *mp)
 }
 
 /* The start of an M's kernel thread. */
-static void *
+static NOUNPOISON void *
 mstart(void *arg)
 {
 	struct m *mp = arg;
@@ -491,7 +491,7 @@ nextlocal(struct m *mp, struct p *pp)
 	return gp;
 }
 
-static _Noreturn void
+static NOUNPOISON _Noreturn void
 execute(struct m *mp, struct g *gp, bool inherit)
 {
 	struct p *pp = mp->p;
@@ -508,7 +508,7 @@ execute(struct m *mp, struct g *gp, bool inherit)
 }
 
 /* On g0: the G left by mcall. */
-static void
+static NOUNPOISON void
 left(void *arg)
 {
 	struct g *gp = arg;
@@ -806,7 +806,7 @@ top:
 }
 
 /* On g0, with a P: one round of the scheduler. */
-static _Noreturn void
+static NOUNPOISON _Noreturn void
 schedule(void)
 {
 	struct m *mp = getg()->m;
@@ -828,7 +828,7 @@ schedule(void)
 /* --- losing and finding a P on the way ------------------------------------ */
 
 /* On g0, no P: gp waits for its turn, the M for another P. */
-static void
+static NOUNPOISON void
 exitsyscall0(void *arg)
 {
 	struct g *gp = arg;

@@ -16,6 +16,12 @@
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+/*
+ * For callers of functions that do not return, on a stack of ours: the address
+ * sanitizer would unpoison the stack before the call, and libc, which it asks for
+ * the bounds, knows none of ours.
+ */
+#define NOUNPOISON __attribute__((no_sanitize_address))
 #define nelem(a) (sizeof(a) / sizeof((a)[0]))
 
 #define CACHELINE 64ul

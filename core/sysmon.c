@@ -89,7 +89,9 @@ sleeping(int32_t tid, bool unknown)
 static bool
 latehandoff(struct p *pp, struct m *mp, int64_t now)
 {
-	bool want = !runqempty(pp) || load_rlx(&sched.runqsize) != 0;
+	int64_t when = load_acq(&pp->timer0when);
+	bool want = !runqempty(pp) || load_rlx(&sched.runqsize) != 0 ||
+	    (when != 0 && when <= now);
 	int64_t cpu = oscputime(mp->tid), still;
 
 	if (cpu < 0)
@@ -97,7 +99,12 @@ latehandoff(struct p *pp, struct m *mp, int64_t now)
 	if (cpu != mp->cputime) {
 		mp->cputime = cpu;
 		mp->cpusince = now;
-		return false;
+		/*
+		 * One that sleeps and runs by turns, a loop of fgets() perhaps,
+		 * is met asleep sooner or later; but it had its slice first.
+		 */
+		if (!want || now - pp->tickwhen < SLICE)
+			return false;
 	}
 	still = now - mp->cpusince;
 	/* Without work it is taken too, but late: so that all may go idle. */
@@ -298,7 +305,7 @@ sysmon(void *arg)
  * a process in which every thread waits for another.  Only then: a process may
  * well wait for a signal.
  */
-void
+NOUNPOISON void
 checkdead(void)
 {
 	if (!debug.checkdead || sched.nmidle != sched.mcount ||

@@ -549,7 +549,7 @@ static struct gobuf testback, *testself;
 static __thread int testvar __attribute__((tls_model("initial-exec"))) = 42;
 static const char *testfault;
 
-static void
+static NOUNPOISON void
 testcontext(void *arg)
 {
 	struct g *gp = getg();

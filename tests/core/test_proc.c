@@ -2105,19 +2105,30 @@ callsonandon(void *arg)
 	countdown(&left);
 }
 
+static void
+sleepsonandon(void *arg)
+{
+	while (load_acq(&stop) == 0) {
+		rawsleep((int64_t)(uintptr_t)arg);
+		/* Through the runtime, so that it has a P again. */
+		unpark(&gate, 1, BITSET_ANY);
+	}
+	countdown(&left);
+}
+
 /*
  * One that sleeps ns at a time, and we, who want the P 10 times.  We compute for
  * a while first, so that sysmon has no reason any more to look often.
  */
 static void
-assertshared(int64_t ns)
+assertshared(void (*fn)(void *), int64_t ns)
 {
 	int64_t begin = nanotime();
 	int i;
 
 	start(1);
 	left = 1;
-	go(callsonandon, (void *)(uintptr_t)ns);
+	go(fn, (void *)(uintptr_t)ns);
 	while (nanotime() < begin + 50 * MS)
 		procyield(100);
 	for (i = 0; i < 10; i++)
@@ -2128,13 +2139,18 @@ assertshared(int64_t ns)
 
 Test(proc, announced_calls_on_and_on_starve_nobody)
 {
-	assertshared(MS / 2);
+	assertshared(callsonandon, MS / 2);
+}
+
+Test(proc, unannounced_calls_on_and_on_starve_nobody)
+{
+	assertshared(sleepsonandon, MS / 2);
 }
 
 /* Too short to be taken for sleeping: the end of the time slice has to do. */
 Test(proc, short_calls_on_and_on_starve_nobody)
 {
-	assertshared(1000);
+	assertshared(callsonandon, 1000);
 }
 
 static void
