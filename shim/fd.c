@@ -62,6 +62,7 @@ classify(int fd)
 {
 	struct termios tio;
 	struct stat st;
+	long flags;
 
 	if (fstat(fd, &st) != 0)
 		return FDUNKNOWN;
@@ -76,7 +77,8 @@ classify(int fd)
 			return FDTTY;
 		return major(st.st_rdev) == MEMMAJOR ? FDPLAIN : FDPOLL;
 	default:
-		return FDPLAIN;
+		flags = rawsyscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+		return flags >= 0 && (flags & O_DIRECT) ? FDDIRECT : FDPLAIN;
 	}
 }
 
@@ -160,7 +162,11 @@ void
 fdchanged(int fd)
 {
 	struct fdinfo *info = infoof(fd, false);
+	int mode;
 
+	for (mode = 0; info != NULL && mode < POLLMODES; mode++)
+		if (load_rlx(&info->kind[mode]) >= FDPLAIN)
+			store_rlx(&info->kind[mode], FDUNKNOWN);
 	/* What we inherited may be one description under three numbers. */
 	if (info == NULL || fd <= STDERR_FILENO || load_rlx(&info->shared))
 		xadd_acqrel(&optgen, 1);

@@ -15,7 +15,9 @@ enum fdkind {
 	FDNOWAIT,  /* RWF_NOWAIT: pipes, eventfd, timerfd */
 	FDPOLL,	   /* ask poll(2) first: inotify, signalfd, most devices */
 	FDTTY,	   /* as well, with exceptions */
+	FDLOWAT,   /* a socket with SO_RCVLOWAT: its waits are the kernel's */
 	FDPLAIN,   /* not at all: files, and what epoll refuses */
+	FDDIRECT,  /* files with O_DIRECT: every call sleeps */
 };
 
 /* Of one descriptor in one direction; classifies it when it is unknown. */

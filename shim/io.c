@@ -281,6 +281,8 @@ readv(int fd, const struct iovec *iov, int n)
 		case FDPOLL:
 			return POLLED(fd, POLLMODE_IN,
 			    libc.readv(w.fd, iov, n));
+		case FDDIRECT:
+			return HANDOFF(libc.readv(fd, iov, n));
 		default:
 			return ANNOUNCE(libc.readv(fd, iov, n));
 		}
@@ -354,6 +356,8 @@ writev(int fd, const struct iovec *iov, int n)
 		case FDPOLL:
 			return POLLED(fd, POLLMODE_OUT,
 			    libc.writev(w.fd, iov, n));
+		case FDDIRECT:
+			return HANDOFF(libc.writev(fd, iov, n));
 		default:
 			return ANNOUNCE(libc.writev(fd, iov, n));
 		}
@@ -405,7 +409,7 @@ readied(int fd, enum pollmode mode)
 	struct iowait w;
 	long r;
 
-	if (fdkindof(fd, mode) == FDPLAIN)
+	if (fdkindof(fd, mode) >= FDPLAIN)
 		return 0;
 	iobegin(&w, fd, mode, fdkindof(fd, mode) == FDSOCKET);
 	do

@@ -2,7 +2,7 @@
  * The bodies of the hooks that need no thought; hooks.def says which.  errno
  * needs no care: it is the G's own, whatever M it comes back on.
  */
-#include "shim/shim.h"
+#include "shim/fd.h"
 
 #define HOOK(ret, name, params, args)
 
@@ -16,6 +16,15 @@
 
 #define PASS(ret, name, params, args) BODY(ANNOUNCE, ret, name, params, args)
 #define BLOCK(ret, name, params, args) BODY(HANDOFF, ret, name, params, args)
+#define DISK(ret, name, params, args)                                          \
+	EXPORT ret name params                                                 \
+	{                                                                      \
+		if (!ong())                                                    \
+			return libc.name args;                                 \
+		if (fdkindof(fd, POLLMODE_IN) == FDDIRECT)                     \
+			return HANDOFF(libc.name args);                        \
+		return ANNOUNCE(libc.name args);                               \
+	}
 #define WHOLE(ret, name, params, args) BODY(HANDOFFFN, ret, name, params, args)
 
 #define SAME(ret, name, params, call)                                          \

@@ -35,8 +35,8 @@ accept4(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags)
 		    libc.accept4(fd, addr, len, flags));
 	if (r >= 0) {
 		fdopened(r);
-		if (fdkindof(fd, POLLMODE_IN) == FDPLAIN) /* see setsockopt() */
-			fdsetkind(r, POLLMODE_IN, FDPLAIN);
+		if (fdkindof(fd, POLLMODE_IN) == FDLOWAT) /* inherited */
+			fdsetkind(r, POLLMODE_IN, FDLOWAT);
 	}
 	return r;
 }
@@ -128,7 +128,7 @@ static bool
 kernelwaits(int fd, int flags)
 {
 	return (flags & (MSG_WAITALL | MSG_PEEK)) == (MSG_WAITALL | MSG_PEEK) ||
-	    fdkindof(fd, POLLMODE_IN) == FDPLAIN;
+	    fdkindof(fd, POLLMODE_IN) == FDLOWAT;
 }
 
 EXPORT ssize_t
@@ -326,9 +326,8 @@ setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 		return r;
 	switch (name) {
 	case SO_RCVLOWAT:
-		/* A call waits for so many bytes: left to the kernel. */
 		fdsetkind(fd, POLLMODE_IN,
-		    len >= sizeof(int) && *(const int *)value > 1 ? FDPLAIN
+		    len >= sizeof(int) && *(const int *)value > 1 ? FDLOWAT
 								  : FDUNKNOWN);
 		break;
 	case SO_RCVTIMEO_OLD:
