@@ -57,7 +57,9 @@ C_ALL = -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 LD_ALL = -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,--as-needed \
 	$(LDFLAGS_$(BUILD)) $(LDFLAGS)
 # clang's sanitizer is in the program, not in a library that can be named.
-LD_LIB = -shared -Wl,-soname,libgmpthread.so -Wl,--exclude-libs,ALL \
+# A program's own function of the same name is not for our calls (Erlang's
+# sigaction calls __sigaction).
+LD_LIB = -shared -Wl,-Bsymbolic-functions -Wl,-soname,libgmpthread.so -Wl,--exclude-libs,ALL \
 	$(if $(filter asan,$(BUILD)),,-Wl,-z,defs)
 # Both are part of libc since glibc 2.34.
 LIBS := -ldl -lpthread

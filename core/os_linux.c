@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/prctl.h>
@@ -12,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -149,9 +151,9 @@ asyncfence(void)
 /* --- memory --------------------------------------------------------------- */
 
 static void *
-map(size_t n, int flags)
+map(size_t n, int prot, int flags)
 {
-	long r = sys(SYS_mmap, 0, (long)n, PROT_READ | PROT_WRITE,
+	long r = sys(SYS_mmap, 0, (long)n, PROT_READ | PROT_WRITE | prot,
 	    MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 
 	return (unsigned long)r > -4096ul ? NULL : (void *)r;
@@ -160,14 +162,30 @@ map(size_t n, int flags)
 void *
 sysalloc(size_t n)
 {
-	return map(n, 0);
+	return map(n, 0, 0);
+}
+
+/*
+ * What else the program's stacks are: executable where it says so (trampolines
+ * of nested functions), as libc has it.
+ */
+static int
+stackprot(void)
+{
+	const ElfW(Phdr) *ph = (const void *)getauxval(AT_PHDR);
+	unsigned long i, n = getauxval(AT_PHNUM);
+
+	for (i = 0; ph != NULL && i < n; i++)
+		if (ph[i].p_type == PT_GNU_STACK)
+			return (ph[i].p_flags & PF_X) != 0 ? PROT_EXEC : 0;
+	return 0;
 }
 
 /* Address space for stacks: touched pages only are charged, no huge pages. */
 void *
 sysreserve(size_t n)
 {
-	void *p = map(n, MAP_NORESERVE | MAP_STACK);
+	void *p = map(n, stackprot(), MAP_NORESERVE | MAP_STACK);
 
 	if (p != NULL)
 		sys(SYS_madvise, (long)p, (long)n, MADV_NOHUGEPAGE, 0, 0, 0);
@@ -297,6 +315,17 @@ osgetsigmask(void)
 	return mask;
 }
 
+/* Blocks all of the calling thread; its mask before. */
+uint64_t
+osblocksignals(void)
+{
+	uint64_t all = ALLSIGNALS, old = 0;
+
+	sys(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old,
+	    KSIGSETSIZE, 0, 0);
+	return old;
+}
+
 /* --- kernel threads ------------------------------------------------------- */
 
 /*
@@ -404,46 +433,91 @@ parsenum(const char **s, int64_t *v)
 	return true;
 }
 
+/* The line of /proc/self/cgroup for version 2, or for version 1's cpu. */
+static const char *
+cgrouppath(const char *text, bool v1)
+{
+	const char *line, *list, *path, *end;
+
+	for (line = text; line != NULL && *line != 0;
+	     line = *end != 0 ? end + 1 : end) {
+		end = strchrnul(line, '\n');
+		list = memchr(line, ':', (size_t)(end - line));
+		if (list == NULL)
+			continue;
+		list++;
+		path = memchr(list, ':', (size_t)(end - list));
+		if (path == NULL)
+			continue;
+		if (!v1 && path == list)
+			return path + 1;
+		for (; v1 && list < path; list = strpbrk(list, ",:") + 1)
+			if (strncmp(list, "cpu", 3) == 0 &&
+			    (list[3] == ',' || list[3] == ':'))
+				return path + 1;
+	}
+	return NULL;
+}
+
+/* A file of the first n bytes of a group's path; false when there is none. */
+static bool
+cgroupfile(const char *root, const char *group, size_t n, const char *name,
+    char *buf, size_t size)
+{
+	char path[1200];
+
+	snprintf(path, sizeof(path), "%s%.*s/%s", root, (int)n, group, name);
+	return readfile(path, buf, size) != 0;
+}
+
 /*
- * CPU quota of our cgroup, rounded up, or INT_MAX: cpu.max of version 2 and
- * cpu.cfs_* of version 1, of our own group only.  An unreadable /proc or /sys
- * means no quota: confined programs must not fail for it (Go issue 77911).
+ * CPU quota of our cgroup and of those around it, rounded up, or INT_MAX.  A
+ * container may see its own group at the root of the tree, under a path that is
+ * not there: hence every prefix.  An unreadable /proc or /sys means no quota:
+ * confined programs must not fail for it (Go issue 77911).
  */
 static int
 cgroupcpus(void)
 {
-	char buf[1024], path[1200];
-	const char *p;
+	static const char *const roots[] = { "/sys/fs/cgroup",
+		"/sys/fs/cgroup/cpu" };
+	char text[2048], buf[64];
 	int64_t quota, period;
+	const char *group, *p;
+	int best = INT_MAX, v1;
+	size_t n;
 
-	if (readfile("/proc/self/cgroup", buf, sizeof(buf)) == 0)
+	if (readfile("/proc/self/cgroup", text, sizeof(text)) == 0)
 		return INT_MAX;
-	p = strstr(buf, "0::/");
-	if (p != NULL) {
-		const char *end = strchrnul(p, '\n');
-
-		snprintf(path, sizeof(path), "/sys/fs/cgroup%.*s/cpu.max",
-		    (int)(end - p - 3), p + 3);
-		if (readfile(path, buf, sizeof(buf)) == 0)
-			return INT_MAX;
-		p = buf;
-		if (parsenum(&p, &quota) && parsenum(&p, &period) && period > 0)
-			return (int)((quota + period - 1) / period);
-		return INT_MAX;
+	for (v1 = 0; v1 < 2; v1++) {
+		group = cgrouppath(text, v1);
+		if (group == NULL)
+			continue;
+		for (n = strcspn(group, "\n");; n--) {
+			p = buf;
+			quota = period = 0;
+			if (n > 0 && group[n] != '/' && group[n] != '\n' &&
+			    group[n] != 0)
+				continue;
+			if (cgroupfile(roots[v1], group, n,
+				v1 ? "cpu.cfs_quota_us" : "cpu.max", buf,
+				sizeof(buf)) &&
+			    parsenum(&p, &quota) &&
+			    (!v1 ||
+				cgroupfile(roots[1], group, n,
+				    "cpu.cfs_period_us", buf, sizeof(buf)))) {
+				if (v1)
+					p = buf;
+				if (parsenum(&p, &period) && period > 0 &&
+				    (quota + period - 1) / period < best)
+					best = (int)((quota + period - 1) /
+					    period);
+			}
+			if (n == 0)
+				break;
+		}
 	}
-	if (readfile("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", buf, sizeof(buf)) ==
-	    0)
-		return INT_MAX;
-	p = buf;
-	if (!parsenum(&p, &quota))
-		return INT_MAX;
-	if (readfile("/sys/fs/cgroup/cpu/cpu.cfs_period_us", buf,
-		sizeof(buf)) == 0)
-		return INT_MAX;
-	p = buf;
-	if (!parsenum(&p, &period) || period <= 0)
-		return INT_MAX;
-	return (int)((quota + period - 1) / period);
+	return best;
 }
 
 /* CPUs that we may use: affinity mask and cgroup quota, at least 1. */

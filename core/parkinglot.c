@@ -129,6 +129,24 @@ lockwaiter(struct g *gp)
 	return NULL;
 }
 
+/*
+ * A thread of libc's runs the program's handlers at any time, and those may wake
+ * others (sem_post) or wait: none may come while it is inside a bucket.  On other
+ * Gs the shim sees that (ginruntime).
+ */
+static inline uint64_t
+holdsignals(const struct g *gp)
+{
+	return unlikely(gp->kthread) ? osblocksignals() : 0;
+}
+
+static inline void
+allowsignals(const struct g *gp, uint64_t old)
+{
+	if (unlikely(gp->kthread))
+		ossigmask(old);
+}
+
 /* gopark's fin: the G is off its stack. */
 static void
 unlockparked(struct g *gp, void *arg)
@@ -169,9 +187,10 @@ timerwoke(struct timer *t)
 void
 gointerrupt(struct g *gp)
 {
+	struct g *self = needg();
+	uint64_t mask = holdsignals(self);
 	struct m *mp;
 
-	needg();
 	mp = acquirem();
 	store_rlx(&gp->interrupted, 1);
 	/* The waiter's side is a compiler barrier between the two accesses. */
@@ -181,6 +200,7 @@ gointerrupt(struct g *gp)
 		goready(gp, false);
 	}
 	releasem(mp);
+	allowsignals(self, mask);
 }
 
 /* A lock that is free when it is 0, to be given back by a waiter for s. */
@@ -267,30 +287,44 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
     int clock, int64_t deadline, enum waitreason why, struct release *rel)
 {
 	struct bucket *b = bucketof(addr);
+	uint64_t mask = holdsignals(gp);
 	struct m *mp = acquirem();
 	bool off;
 	int r;
 
+	/*
+	 * In a handler that interrupted a wait: that one ends, as if woken for
+	 * no reason.
+	 */
+	cancelwait(gp, 0);
 	store_rlx(&gp->parkword, 0);
 	r = parkprepare(gp, b, addr, val, bitset, why, false, rel);
 	if (r == 0)
 		unlockbucket(b);
 	releasem(mp);
+	allowsignals(gp, mask);
 	if (r != 0)
-		return r;
+		goto out;
 	while (load_acq(&gp->parkword) == 0) {
 		r = futexsleep(&gp->parkword, 0, clock, deadline);
 		if (r != 0) {
+			mask = holdsignals(gp);
 			mp = acquirem();
 			off = cancelwait(gp, r);
 			releasem(mp);
+			allowsignals(gp, mask);
 			if (off)
-				return r;
+				goto out;
 		}
 		if (r == -ETIMEDOUT)
 			deadline = NODEADLINE; /* the wake-up is on its way */
 	}
-	return gp->waitresult;
+	r = gp->waitresult;
+out:
+	/* For the wait that this one interrupted. */
+	gp->waitresult = 0;
+	store_rlx(&gp->parkword, 1);
+	return r;
 }
 
 /* Without a call of interrupthook after -EINTR. */
@@ -383,16 +417,17 @@ uint32_t
 parkcount(struct parkseq *s)
 {
 	struct bucket *b = bucketof(&s->seq);
-	struct m *mp;
+	struct g *self = needg();
+	uint64_t mask = holdsignals(self);
+	struct m *mp = acquirem();
 	uint32_t seq;
 
-	needg();
-	mp = acquirem();
 	lockbucket(b);
 	countwaiter(s);
 	seq = s->seq;
 	unlockbucket(b);
 	releasem(mp);
+	allowsignals(self, mask);
 	return seq;
 }
 
@@ -458,12 +493,13 @@ unparkwith(const void *addr, int n, uint32_t bitset, struct parkseq *s)
 	struct bucket *b = bucketof(addr);
 	struct woken list = { 0 };
 	struct g *gp, *next;
+	struct g *self = needg();
+	uint64_t mask = holdsignals(self);
 	struct m *mp;
 	int woken = 0;
 
 	if (s != NULL)
 		prefetchg(load_rlx(&s->first));
-	needg();
 	mp = acquirem();
 	lockbucket(b);
 	if (s != NULL) {
@@ -496,6 +532,7 @@ unparkwith(const void *addr, int n, uint32_t bitset, struct parkseq *s)
 			unlockbucket(b);
 			goready(gp, true);
 			releasem(mp);
+			allowsignals(self, mask);
 			return 1;
 		}
 		take(&list, b, gp);
@@ -504,6 +541,7 @@ unparkwith(const void *addr, int n, uint32_t bitset, struct parkseq *s)
 	unlockbucket(b);
 	readyall(&list);
 	releasem(mp);
+	allowsignals(self, mask);
 	return woken;
 }
 
@@ -557,10 +595,11 @@ unparkrequeue(const void *addr, int nwake, const void *addr2, int nmove,
 	struct bucket *b = bucketof(addr), *b2 = bucketof(addr2);
 	struct woken list = { 0 };
 	struct g *gp, *next;
+	struct g *self = needg();
+	uint64_t mask = holdsignals(self);
 	struct m *mp;
 	int w = 0, m = 0;
 
-	needg();
 	mp = acquirem();
 	locktwo(b, b2);
 	if (cmp != NULL && load_rlx((const uint32_t *)addr) != *cmp) {
@@ -568,6 +607,7 @@ unparkrequeue(const void *addr, int nwake, const void *addr2, int nmove,
 		if (b2 != b)
 			unlockbucket(b2);
 		releasem(mp);
+		allowsignals(self, mask);
 		return -EAGAIN;
 	}
 	for (gp = b->head; gp != NULL && (w < nwake || m < nmove); gp = next) {
@@ -592,6 +632,7 @@ unparkrequeue(const void *addr, int nwake, const void *addr2, int nmove,
 		unlockbucket(b2);
 	readyall(&list);
 	releasem(mp);
+	allowsignals(self, mask);
 	if (woken != NULL)
 		*woken = w;
 	return w + m;

@@ -43,6 +43,7 @@
 #include "core/runtime.h"
 
 #define NEWMRETRY 10000000 /* ns */
+#define NEWMREFUSED 50	   /* times in a row until it is said */
 
 struct sched sched;
 struct p **allp;
@@ -307,6 +308,7 @@ mstart(void *arg)
 void
 startnewms(void)
 {
+	static int refused;
 	struct m *mp;
 
 	for (;;) {
@@ -317,9 +319,16 @@ startnewms(void)
 		unlock(&sched.lock);
 		if (mp == NULL)
 			return;
-		if (newosprocm(mstart, mp) == 0)
+		if (newosprocm(mstart, mp) == 0) {
+			refused = 0;
 			continue;
+		}
 		/* The system's limit: sysmon tries again later. */
+		if (++refused == NEWMREFUSED) {
+			print("libgmpthread: the system refuses more than ");
+			printu((uint64_t)sched.mcount);
+			print(" kernel threads; blocked calls wait for one\n");
+		}
 		lock(&sched.lock);
 		xadd_acqrel(&sched.nmspinning, -1);
 		mp->spinning = false;

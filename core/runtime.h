@@ -34,6 +34,7 @@ void syspopulate(uintptr_t lo, size_t n);
 void sysunused(uintptr_t lo, size_t n);
 void ossigmask(uint64_t mask);
 uint64_t osgetsigmask(void);
+uint64_t osblocksignals(void);
 int newosproc(pthread_t *thread, const pthread_attr_t *attr,
     void *(*fn)(void *), void *arg);
 int newosprocm(void *(*fn)(void *), void *arg);

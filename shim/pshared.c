@@ -91,12 +91,13 @@ sharedrobustexit(void)
 	struct robust_list *entry;
 	uint32_t *word, v;
 	bool inherit;
+	int limit = ROBUST_LIST_LIMIT; /* the kernel's, against a broken list */
 
 	robusthead = NULL;
 	if (mrobusthead == NULL)
 		return;
 	entry = head->list.next;
-	while (entry != &head->list) {
+	while (entry != &head->list && limit-- > 0) {
 		inherit = ((uintptr_t)entry & 1) != 0;
 		entry = (void *)((uintptr_t)entry & ~(uintptr_t)1);
 		word = (void *)((char *)entry + head->futex_offset);

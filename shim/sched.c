@@ -109,6 +109,10 @@ sched_yield(void)
 	return 0;
 }
 
+/* Programs linked before glibc 2.34 import it; the header maps it away. */
+__asm__(".globl pthread_yield\n"
+	".set pthread_yield, sched_yield");
+
 /* --- CPUs ----------------------------------------------------------------- */
 
 /*

@@ -476,7 +476,9 @@ pthread_sigqueue(pthread_t t, int sig, const union sigval value)
 	if (gp == NULL || giskthread(gp))
 		return libc.pthread_sigqueue(t, sig, value);
 	if (threadended(gp))
-		return sig < 0 || sig > NSIGNALS ? EINVAL : 0;
+		return ESRCH;
+	if (sig == 32 || sig == 33) /* libc's own */
+		return EINVAL;
 	info.si_pid = getpid();
 	info.si_uid = getuid();
 	info.si_value = value;
@@ -490,6 +492,8 @@ pthread_kill(pthread_t t, int sig)
 
 	if (gp == NULL || giskthread(gp))
 		return libc.pthread_kill(t, sig);
+	if (sig == 32 || sig == 33) /* libc's own */
+		return EINVAL;
 	if (threadended(gp))
 		return sig < 0 || sig > NSIGNALS ? EINVAL : 0;
 	return signalg(gp, sig);

@@ -339,6 +339,8 @@ EXPORT int
 pthread_clockjoin_np(pthread_t t, void **result, clockid_t clock,
     const struct timespec *abstime)
 {
+	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
+		return EINVAL;
 	return jointhread(t, clock, abstime, result);
 }
 
@@ -349,7 +351,8 @@ pthread_tryjoin_np(pthread_t t, void **result)
 
 	if (gp == NULL)
 		return libc.pthread_tryjoin_np(t, result);
-	if (load_acq(&gthreadof(gp)->state) == RUNNING)
+	/* glibc looks at the thread before it looks whether it is detached. */
+	if (load_acq(&gthreadof(gp)->state) != EXITED)
 		return EBUSY;
 	return jointhread(t, -1, NULL, result);
 }

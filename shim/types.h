@@ -21,6 +21,7 @@
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/msg.h>
 #include <sys/random.h>
 #include <sys/resource.h>

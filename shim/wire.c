@@ -4,7 +4,9 @@
  * are in futex.c, CPUs and priorities in sched.c.
  */
 #include <sched.h>
+#include <stdarg.h>
 #include <sys/fsuid.h>
+#include <sys/ptrace.h>
 
 #include "shim/shim.h"
 
@@ -41,4 +43,21 @@ unshare(int flags)
 {
 	wire();
 	return libc.unshare(flags);
+}
+
+/* The tracer is a kernel thread. */
+EXPORT long
+ptrace(enum __ptrace_request req, ...)
+{
+	va_list ap;
+	pid_t pid;
+	void *addr, *data;
+
+	va_start(ap, req);
+	pid = va_arg(ap, pid_t);
+	addr = va_arg(ap, void *);
+	data = va_arg(ap, void *);
+	va_end(ap);
+	wire();
+	return libc.ptrace(req, pid, addr, data);
 }
