@@ -183,6 +183,7 @@ wakesall(void *arg)
 {
 	(void)arg;
 	ws[MAXWAITERS - 1].result = unpark(&word, INT_MAX, BITSET_ANY);
+	countdown(&left); /* the woken ones may be done before that */
 }
 
 static void *
@@ -198,6 +199,7 @@ Test(park, bound_g_wakes_every_kind)
 
 	for (k = 0; k < KINDS; k++)
 		addwaiters(k, 1, &word, k);
+	xadd_rlx(&left, 1);
 	gobound(wakesall, NULL);
 	await(&left);
 	cr_assert_eq(ws[MAXWAITERS - 1].result, KINDS);
@@ -209,6 +211,7 @@ Test(park, foreign_thread_wakes_every_kind)
 
 	for (k = 0; k < KINDS; k++)
 		addwaiters(k, 1, &word, k);
+	xadd_rlx(&left, 1);
 	goforeign(wakesallforeign, NULL);
 	await(&left);
 	cr_assert_eq(ws[MAXWAITERS - 1].result, KINDS);
