@@ -133,6 +133,7 @@ freepd(struct polldesc *pd)
 static void
 unref(struct polldesc *pd, uint64_t unit)
 {
+	int ghost = -1;
 	struct m *mp;
 
 	if (xadd_acqrel(&pd->refs, -unit) != unit)
@@ -140,13 +141,23 @@ unref(struct polldesc *pd, uint64_t unit)
 	mp = acquirem();
 	lock(&polllock);
 	if (pd->ghost) {
-		netpolldel(pd->fd);
-		pollunprotect(pd->fd);
+		ghost = pd->fd;
+		netpolldel(ghost);
 		pd->ghost = false;
 	}
 	freepd(pd);
 	unlock(&polllock);
 	releasem(mp);
+	if (ghost < 0)
+		return;
+	/* It may be the last of a socket that lingers. */
+	if (ong()) {
+		entersyscall();
+		pollunprotect(ghost);
+		exitsyscall();
+	} else {
+		pollunprotect(ghost);
+	}
 }
 
 /* polllock held. */

@@ -5,9 +5,9 @@
  * All of it is a guess that fails safely, since the number may come to mean
  * something else behind our back: the call that does not sleep is refused by a
  * descriptor of another kind, and which it is gets looked up anew.  Options
- * (O_NONBLOCK, timeouts) are remembered for sockets, which are hardly ever
- * shared with another process; of everything else they are asked for each time
- * that a call would block.
+ * (O_NONBLOCK, timeouts) are remembered for sockets of which no other number, here
+ * or in another process, has the description; of everything else they are asked
+ * for each time that a call would block.
  */
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -22,16 +22,18 @@
 
 struct fdinfo {
 	uint8_t kind[POLLMODES]; /* enum fdkind */
-	bool shared;		 /* there are duplicates of it */
+	bool private;		 /* no other number has its description */
+	uint8_t flipping;	 /* atomic: see fdflip() */
+	uint32_t gen;		 /* atomic: changes of options */
+	/* Options of a private socket: */
+	uint32_t known; /* the gen that they hold for; 0: unknown */
 	bool nonblock;
-	uint8_t flipping;	    /* atomic: see fdflip() */
-	uint32_t optgen;	    /* of nonblock and timeout; 0: unknown */
+	bool unixdomain;
 	int64_t timeout[POLLMODES]; /* ns, or NODEADLINE */
 };
 
 static struct fdinfo chunk0[CHUNK];
 static struct fdinfo *chunks[NCHUNKS] = { chunk0 };
-static uint32_t optgen = 1; /* atomic; a change of one that is shared */
 
 /* NULL beyond a million. */
 static struct fdinfo *
@@ -57,8 +59,20 @@ infoof(int fd, bool make)
 
 /* --- kinds ---------------------------------------------------------------- */
 
+int
+fdsockopt(int fd, int name)
+{
+	int v = -1;
+	socklen_t len = sizeof(v);
+
+	if (rawsyscall(SYS_getsockopt, fd, SOL_SOCKET, name, (long)&v,
+		(long)&len, 0) != 0)
+		return -1;
+	return v;
+}
+
 static enum fdkind
-classify(int fd)
+classify(int fd, enum pollmode mode)
 {
 	struct termios tio;
 	struct stat st;
@@ -68,7 +82,9 @@ classify(int fd)
 		return FDUNKNOWN;
 	switch (st.st_mode & S_IFMT) {
 	case S_IFSOCK:
-		return FDSOCKET;
+		return mode == POLLMODE_IN && fdsockopt(fd, SO_RCVLOWAT) > 1
+		    ? FDLOWAT
+		    : FDSOCKET;
 	case S_IFIFO:
 	case 0: /* eventfd and the like */
 		return FDNOWAIT;
@@ -95,10 +111,9 @@ fdkindof(int fd, enum pollmode mode)
 	if (likely(kind != FDUNKNOWN))
 		return kind;
 	e = errno;
-	kind = classify(fd);
+	kind = classify(fd, mode);
 	errno = e;
-	store_rlx(&info->kind[POLLMODE_IN], kind);
-	store_rlx(&info->kind[POLLMODE_OUT], kind);
+	store_rlx(&info->kind[mode], kind);
 	return kind;
 }
 
@@ -111,17 +126,42 @@ fdsetkind(int fd, enum pollmode mode, enum fdkind kind)
 		store_rlx(&info->kind[mode], kind);
 }
 
+static void
+forget(struct fdinfo *info)
+{
+	store_rlx(&info->kind[POLLMODE_IN], FDUNKNOWN);
+	store_rlx(&info->kind[POLLMODE_OUT], FDUNKNOWN);
+	store_rlx(&info->private, false);
+	xadd_acqrel(&info->gen, 1);
+}
+
 void
 fdopened(int fd)
 {
 	struct fdinfo *info = infoof(fd, false);
 
-	if (info == NULL)
+	if (info != NULL)
+		forget(info);
+}
+
+void
+fdsocket(int fd)
+{
+	struct fdinfo *info = infoof(fd, true);
+
+	if (fd < 0 || info == NULL)
 		return;
-	store_rlx(&info->kind[POLLMODE_IN], FDUNKNOWN);
-	store_rlx(&info->kind[POLLMODE_OUT], FDUNKNOWN);
-	store_rlx(&info->shared, false);
-	store_rlx(&info->optgen, 0);
+	forget(info);
+	store_rlx(&info->private, true);
+}
+
+void
+fdshared(int fd)
+{
+	struct fdinfo *info = infoof(fd, false);
+
+	if (info != NULL)
+		store_rlx(&info->private, false);
 }
 
 void
@@ -141,21 +181,25 @@ fdforget(unsigned first, unsigned end)
 void
 fdduplicated(int from, int to)
 {
-	struct fdinfo *a, *b;
+	struct fdinfo *a = infoof(from, true), *b = infoof(to, true);
 
-	if (to < 0 || to == from)
+	if (to == from || a == NULL || b == NULL)
 		return;
-	a = infoof(from, true);
-	b = infoof(to, true);
-	fdopened(to);
-	if (a != NULL && b != NULL) {
-		store_rlx(&b->kind[POLLMODE_IN],
-		    load_rlx(&a->kind[POLLMODE_IN]));
-		store_rlx(&b->kind[POLLMODE_OUT],
-		    load_rlx(&a->kind[POLLMODE_OUT]));
-		store_rlx(&a->shared, true);
-		store_rlx(&b->shared, true);
-	}
+	forget(b);
+	store_rlx(&b->kind[POLLMODE_IN], load_rlx(&a->kind[POLLMODE_IN]));
+	store_rlx(&b->kind[POLLMODE_OUT], load_rlx(&a->kind[POLLMODE_OUT]));
+	store_rlx(&a->private, false);
+}
+
+void
+fdforked(void)
+{
+	unsigned i, j;
+
+	for (i = 0; i < NCHUNKS; i++)
+		for (j = 0; chunks[i] != NULL && j < CHUNK; j++)
+			if (load_rlx(&chunks[i][j].private))
+				store_rlx(&chunks[i][j].private, false);
 }
 
 void
@@ -164,14 +208,18 @@ fdchanged(int fd)
 	struct fdinfo *info = infoof(fd, false);
 	int mode;
 
-	for (mode = 0; info != NULL && mode < POLLMODES; mode++)
+	if (info == NULL)
+		return;
+	for (mode = 0; mode < POLLMODES; mode++)
 		if (load_rlx(&info->kind[mode]) >= FDPLAIN)
 			store_rlx(&info->kind[mode], FDUNKNOWN);
-	/* What we inherited may be one description under three numbers. */
-	if (info == NULL || fd <= STDERR_FILENO || load_rlx(&info->shared))
-		xadd_acqrel(&optgen, 1);
-	else
-		store_rel(&info->optgen, 0);
+	xadd_acqrel(&info->gen, 1);
+}
+
+void
+fdlowat(void)
+{
+	fdforget(0, CHUNK * NCHUNKS);
 }
 
 static int64_t
@@ -188,15 +236,23 @@ timeoutof(int fd, int name)
 	return tv.tv_sec * NSEC_PER_SEC + tv.tv_usec * 1000;
 }
 
+static bool
+isknown(const struct fdinfo *info)
+{
+	return load_rlx(&info->private) &&
+	    load_acq(&info->known) == load_acq(&info->gen) &&
+	    load_rlx(&info->known) != 0;
+}
+
 /* The options of a call that would block. */
 static struct fdinfo
 options(int fd, bool socket)
 {
-	uint32_t gen = load_acq(&optgen);
 	struct fdinfo *info = infoof(fd, socket), now;
+	uint32_t gen = info == NULL ? 0 : load_acq(&info->gen);
 	long flags;
 
-	if (socket && info != NULL && load_acq(&info->optgen) == gen)
+	if (socket && info != NULL && isknown(info))
 		return *info;
 	flags = rawsyscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
 	now = (struct fdinfo){
@@ -205,13 +261,15 @@ options(int fd, bool socket)
 	};
 	if (!socket)
 		return now;
+	now.unixdomain = fdsockopt(fd, SO_DOMAIN) == AF_UNIX;
 	now.timeout[POLLMODE_IN] = timeoutof(fd, SO_RCVTIMEO);
 	now.timeout[POLLMODE_OUT] = timeoutof(fd, SO_SNDTIMEO);
-	if (info != NULL) {
+	if (info != NULL && load_rlx(&info->private)) {
 		store_rlx(&info->nonblock, now.nonblock);
+		store_rlx(&info->unixdomain, now.unixdomain);
 		store_rlx(&info->timeout[0], now.timeout[0]);
 		store_rlx(&info->timeout[1], now.timeout[1]);
-		store_rel(&info->optgen, gen);
+		store_rel(&info->known, gen);
 	}
 	return now;
 }
@@ -221,8 +279,7 @@ fddoesnotblock(int fd)
 {
 	struct fdinfo *info = infoof(fd, false);
 
-	return info != NULL && load_rlx(&info->nonblock) &&
-	    load_acq(&info->optgen) == load_acq(&optgen);
+	return info != NULL && load_rlx(&info->nonblock) && isknown(info);
 }
 
 bool
@@ -302,28 +359,9 @@ iobegin(struct iowait *w, int fd, enum pollmode mode, bool socket)
 	w->fd = fd;
 	w->mode = mode;
 	w->socket = socket;
-	w->begun = w->real = false;
+	w->begun = w->real = w->partial = false;
 	w->pd = NULL;
 	netpolllook(fd, &w->look);
-}
-
-/*
- * A UNIX datagram waits for room in the queue of whoever gets it, of which poll
- * knows nothing unless the two are connected.
- */
-static bool
-unixdatagram(int fd)
-{
-	int v = 0;
-	socklen_t len = sizeof(v);
-
-	if (rawsyscall(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, (long)&v,
-		(long)&len, 0) != 0 ||
-	    v != AF_UNIX)
-		return false;
-	return rawsyscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, (long)&v,
-		   (long)&len, 0) == 0 &&
-	    v == SOCK_DGRAM;
 }
 
 bool
@@ -334,7 +372,11 @@ iowaits(struct iowait *w)
 
 	if (opt.nonblock)
 		return false;
-	if (w->socket && w->mode == POLLMODE_OUT && unixdatagram(w->fd)) {
+	if (w->mode == POLLMODE_OUT && opt.unixdomain) {
+		/*
+		 * poll does not know all that a writer waits for: room in the
+		 * queue of whoever gets a datagram, a peer that reads no more.
+		 */
 		w->real = true;
 		return false;
 	}
@@ -383,8 +425,8 @@ ioagain(struct iowait *w, long *r)
 	w->pd = NULL;
 	interrupthook(gp);
 	cancelpoint();
-	if (err != 0 || w->timed ||
-	    (load_rlx(&th->handled) & HANDLEDINTR) != 0) {
+	if (err != 0 || (load_rlx(&th->handled) & HANDLEDINTR) != 0 ||
+	    ((w->timed || w->partial) && load_rlx(&th->handled) != 0)) {
 		*r = -EINTR;
 		return false;
 	}

@@ -20,6 +20,9 @@ enum fdkind {
 	FDDIRECT,  /* files with O_DIRECT: every call sleeps */
 };
 
+/* An option of level SOL_SOCKET, -1 when there is none. */
+int fdsockopt(int fd, int name);
+
 /* Of one descriptor in one direction; classifies it when it is unknown. */
 enum fdkind fdkindof(int fd, enum pollmode mode);
 /* It turned out to be of another kind. */
@@ -40,8 +43,15 @@ void fdsettled(int fd);
 void fdopened(int fd);
 /* The same for all from first up to before end. */
 void fdforget(unsigned first, unsigned end);
-/* to is a duplicate of from: a change of options of one changes the other. */
+/* A socket that we have made: no other number has its description. */
+void fdsocket(int fd);
+/* Some other has: a duplicate, here or in another process. */
 void fdduplicated(int from, int to);
+void fdshared(int fd);
+/* A child has all of them. */
+void fdforked(void);
+/* SO_RCVLOWAT of some socket, and of its duplicates, has changed. */
+void fdlowat(void);
 /* O_NONBLOCK or a timeout of fd's has changed. */
 void fdchanged(int fd);
 
@@ -57,8 +67,9 @@ void fdclosed(int fd);
 struct iowait {
 	int fd; /* for the next try */
 	enum pollmode mode;
-	bool socket; /* it is one: it may have timeouts */
-	bool begun;  /* has waited */
+	bool socket;  /* it is one: it may have timeouts */
+	bool begun;   /* has waited */
+	bool partial; /* something has been transferred */
 	bool timed;
 	bool real; /* make libc's call, which waits in the kernel or never */
 	struct polldesc *pd;

@@ -7,7 +7,16 @@
  */
 #include <unistd.h>
 
+#include "shim/fd.h"
 #include "shim/sync.h"
+
+/* In the parent. */
+static void
+afterfork(void)
+{
+	fdforked();
+	forkparent();
+}
 
 extern void *__dso_handle __attribute__((visibility("hidden")));
 
@@ -25,7 +34,7 @@ forkhandlers(void)
 	static uint32_t done;
 
 	if (xchg_acqrel(&done, 1) == 0)
-		libc.__register_atfork(forkprepare, forkparent, inchild,
+		libc.__register_atfork(forkprepare, afterfork, inchild,
 		    &__dso_handle);
 }
 
@@ -48,7 +57,7 @@ _Fork(void)
 	if (pid == 0)
 		inchild();
 	else
-		forkparent();
+		afterfork();
 	return pid;
 }
 

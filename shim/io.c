@@ -70,17 +70,6 @@ tryone(const struct iowait *w, const struct transfer *t)
 	    w->fd, (long)&msg, t->flags | MSG_DONTWAIT, 0, 0, 0);
 }
 
-static bool
-isstream(int fd)
-{
-	int type = 0;
-	socklen_t len = sizeof(type);
-
-	return rawsyscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, (long)&type,
-		   (long)&len, 0) == 0 &&
-	    type == SOCK_STREAM;
-}
-
 /* The call that waits in the kernel, for what cannot be waited for. */
 static ssize_t
 transferreal(int fd, const struct iowait *w, const struct transfer *t)
@@ -109,12 +98,8 @@ transferreal(int fd, const struct iowait *w, const struct transfer *t)
 		: libc.sendmsg(fd, &msg, t->flags));
 }
 
-/*
- * Some has been transferred and more is to be: whether a try now could eat an
- * error that the kernel would leave for the next call.
- */
-static bool
-broken(const struct iowait *w)
+bool
+iobroken(const struct iowait *w)
 {
 	struct pollfd p = { .fd = w->fd, .events = POLLOUT };
 	int queued = 0;
@@ -143,7 +128,9 @@ transferslow(struct iowait *w, struct transfer *t, long r)
 	for (;;) {
 		if (r > 0) {
 			t->done += (size_t)r;
-			if (t->done >= want || (w->socket && !isstream(w->fd)))
+			if (t->done >= want ||
+			    (w->socket &&
+				fdsockopt(w->fd, SO_TYPE) != SOCK_STREAM))
 				break;
 			if (rest == NULL && n > 1)
 				rest = malloc(n * sizeof(*rest));
@@ -152,12 +139,13 @@ transferslow(struct iowait *w, struct transfer *t, long r)
 			t->iov = rest == NULL ? &t->one : rest;
 			t->n = after(iov, n, t->done,
 			    rest == NULL ? &t->one : rest);
+			w->partial = true;
 			if (w->socket && w->mode == POLLMODE_OUT)
 				t->flags |= MSG_NOSIGNAL;
 			r = -EAGAIN;
 		}
 		if (r != -EAGAIN || !ioagain(w, &r) ||
-		    (t->done > 0 && broken(w)))
+		    (t->done > 0 && iobroken(w)))
 			break;
 		r = TRY(tryone(w, t));
 	}
@@ -195,7 +183,7 @@ transfer(int fd, enum pollmode mode, bool socket, struct transfer *t)
  * its own (termios(3), VMIN and VTIME).
  */
 static bool
-ttywaits(int fd)
+ttywaits(int fd, size_t n)
 {
 	struct termios tio = { 0 };
 	pid_t group;
@@ -203,7 +191,7 @@ ttywaits(int fd)
 	if (rawsyscall(SYS_ioctl, fd, TCGETS, (long)&tio, 0, 0, 0) != 0)
 		return false;
 	if (!(tio.c_lflag & ICANON) &&
-	    (tio.c_cc[VTIME] != 0 || tio.c_cc[VMIN] == 0))
+	    (tio.c_cc[VTIME] != 0 || tio.c_cc[VMIN] == 0 || tio.c_cc[VMIN] > n))
 		return false;
 	return rawsyscall(SYS_ioctl, fd, TIOCGPGRP, (long)&group, 0, 0, 0) !=
 	    0 ||
@@ -244,7 +232,7 @@ refused(int fd, enum pollmode mode, enum fdkind kind, ssize_t r)
 		fdopened(fd);
 		return fdkindof(fd, mode) != FDSOCKET;
 	}
-	if (kind == FDNOWAIT && (errno == EOPNOTSUPP || errno == EINVAL)) {
+	if (kind == FDNOWAIT && errno == EOPNOTSUPP) {
 		fdsetkind(fd, mode, FDPOLL);
 		return true;
 	}
@@ -275,7 +263,7 @@ readv(int fd, const struct iovec *iov, int n)
 			r = transfer(fd, POLLMODE_IN, false, &t);
 			break;
 		case FDTTY:
-			if (!ttywaits(fd))
+			if (!ttywaits(fd, total(iov, (size_t)n)))
 				return HANDOFF(libc.readv(fd, iov, n));
 			/* fallthrough */
 		case FDPOLL:

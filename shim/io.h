@@ -21,4 +21,10 @@ struct transfer {
 /* libc's result.  For sockets, and for descriptors that know RWF_NOWAIT. */
 ssize_t transfer(int fd, enum pollmode mode, bool socket, struct transfer *t);
 
+/*
+ * Some has been transferred and more is to be: whether a try now could eat an
+ * error that the kernel would leave for the next call.
+ */
+bool iobroken(const struct iowait *w);
+
 #endif

@@ -1,4 +1,5 @@
 /* Sockets. */
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "shim/io.h"
@@ -14,7 +15,10 @@ tryaccept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	long r = ioready(fd, POLLIN);
 
-	if (r < 0)
+	/* One that does not listen may get data, but says EINVAL. */
+	if (r == -EAGAIN && fdsockopt(fd, SO_ACCEPTCONN) != 0)
+		return r;
+	if (r < 0 && r != -EAGAIN)
 		return r;
 	return rawsyscall(SYS_accept4, fd, (long)addr, (long)len, flags, 0, 0);
 }
@@ -34,7 +38,7 @@ accept4(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags)
 		    tryaccept(w.fd, sa, len, flags),
 		    libc.accept4(fd, addr, len, flags));
 	if (r >= 0) {
-		fdopened(r);
+		fdsocket(r);
 		if (fdkindof(fd, POLLMODE_IN) == FDLOWAT) /* inherited */
 			fdsetkind(r, POLLMODE_IN, FDLOWAT);
 	}
@@ -50,18 +54,6 @@ accept(int fd, __SOCKADDR_ARG addr, socklen_t *len)
 }
 
 /* --- connecting ----------------------------------------------------------- */
-
-static int
-sockopt(int fd, int name)
-{
-	int v = -1;
-	socklen_t len = sizeof(v);
-
-	if (rawsyscall(SYS_getsockopt, fd, SOL_SOCKET, name, (long)&v,
-		(long)&len, 0) != 0)
-		return -1;
-	return v;
-}
 
 /*
  * The first half of a TCP connect.  It has no flag not to wait: the description
@@ -80,22 +72,38 @@ startconnect(int fd, const struct sockaddr *addr, socklen_t len)
 }
 
 /*
- * The outcome comes from a second connect(), which the kernel answers as it
- * would have answered the one that waits, error or not.
+ * The second half.  A second connect() is answered as the one that waits would
+ * have been.  Not when the attempt is over, maybe because of shutdown(): it would
+ * be a new one.
  */
+static long
+endconnect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+	struct sockaddr none = { .sa_family = AF_UNSPEC };
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int err;
+
+	rawsyscall(SYS_poll, (long)&p, 1, 0, 0, 0, 0);
+	if (!(p.revents & POLLHUP))
+		return rawsyscall(SYS_connect, fd, (long)addr, len, 0, 0, 0);
+	err = fdsockopt(fd, SO_ERROR);
+	rawsyscall(SYS_connect, fd, (long)&none, sizeof(none), 0, 0, 0);
+	return err > 0 ? -err : -ECONNABORTED;
+}
+
 EXPORT int
 connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 {
 	const struct sockaddr *sa = addr.__sockaddr__;
 	struct iowait w;
+	long r, late;
 	int family;
-	long r;
 
 	if (!ong())
 		return libc.connect(fd, addr, len);
-	family = sockopt(fd, SO_DOMAIN);
+	family = fdsockopt(fd, SO_DOMAIN);
 	if ((family != AF_INET && family != AF_INET6) ||
-	    sockopt(fd, SO_TYPE) != SOCK_STREAM || fddoesnotblock(fd))
+	    fdsockopt(fd, SO_TYPE) != SOCK_STREAM || fddoesnotblock(fd))
 		return ANNOUNCE(libc.connect(fd, addr, len));
 
 	iobegin(&w, fd, POLLMODE_OUT, true);
@@ -103,14 +111,14 @@ connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 		return ANNOUNCE(libc.connect(fd, addr, len));
 	r = TRY(startconnect(fd, sa, len));
 	if (r == -EINPROGRESS || r == -EALREADY) {
+		late = r; /* SO_SNDTIMEO, socket(7) */
 		do
 			r = TRY(ioready(w.fd, POLLOUT));
 		while (r == -EAGAIN && ioagain(&w, &r));
 		if (r > 0)
-			r = TRY(rawsyscall(SYS_connect, w.fd, (long)sa, len, 0,
-			    0, 0));
+			r = TRY(endconnect(w.fd, sa, len));
 		else if (r == -EAGAIN && !w.real)
-			r = -EINPROGRESS; /* SO_SNDTIMEO, socket(7) */
+			r = late;
 	}
 	ioend(&w, r);
 	if (w.real)
@@ -127,7 +135,10 @@ connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 static bool
 kernelwaits(int fd, int flags)
 {
-	return (flags & (MSG_WAITALL | MSG_PEEK)) == (MSG_WAITALL | MSG_PEEK) ||
+	/* A UNIX stream ends at each message that brings descriptors. */
+	return ((flags & MSG_WAITALL) &&
+		   ((flags & MSG_PEEK) ||
+		       fdsockopt(fd, SO_DOMAIN) == AF_UNIX)) ||
 	    fdkindof(fd, POLLMODE_IN) == FDLOWAT;
 }
 
@@ -229,7 +240,9 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 				break;
 			r = -EAGAIN;
 		}
-		if (r != -EAGAIN || !ioagain(&w, &r))
+		w.partial = done > 0;
+		if (r != -EAGAIN || !ioagain(&w, &r) ||
+		    (done > 0 && iobroken(&w)))
 			break;
 	}
 	ioend(&w, done > 0 ? 1 : r);
@@ -277,10 +290,34 @@ send(int fd, const void *buf, size_t n, int flags)
 	return sendto(fd, buf, n, flags, (__CONST_SOCKADDR_ARG){ NULL }, 0);
 }
 
+/* Descriptors go to another process, or come back under another number. */
+static void
+passing(const struct msghdr *msg)
+{
+	struct cmsghdr *c;
+	size_t i;
+	int fd;
+
+	if (likely(msg == NULL || msg->msg_controllen == 0))
+		return;
+	for (c = CMSG_FIRSTHDR(msg); c != NULL;
+	     c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (i = 0; CMSG_LEN((i + 1) * sizeof(fd)) <= c->cmsg_len;
+		     i++) {
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			fdshared(fd);
+		}
+	}
+}
+
 EXPORT ssize_t
 sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	struct transfer t;
+
+	passing(msg);
 
 	if (!ong())
 		return libc.sendmsg(fd, msg, flags);
@@ -315,6 +352,29 @@ sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
 	return i > 0 ? (int)i : -1;
 }
 
+/* --- making --------------------------------------------------------------- */
+
+EXPORT int
+socket(int domain, int type, int protocol)
+{
+	int r = libc.socket(domain, type, protocol);
+
+	fdsocket(r);
+	return r;
+}
+
+EXPORT int
+socketpair(int domain, int type, int protocol, int fds[2])
+{
+	int r = libc.socketpair(domain, type, protocol, fds);
+
+	if (r == 0) {
+		fdsocket(fds[0]);
+		fdsocket(fds[1]);
+	}
+	return r;
+}
+
 /* --- options -------------------------------------------------------------- */
 
 EXPORT int
@@ -326,9 +386,7 @@ setsockopt(int fd, int level, int name, const void *value, socklen_t len)
 		return r;
 	switch (name) {
 	case SO_RCVLOWAT:
-		fdsetkind(fd, POLLMODE_IN,
-		    len >= sizeof(int) && *(const int *)value > 1 ? FDLOWAT
-								  : FDUNKNOWN);
+		fdlowat();
 		break;
 	case SO_RCVTIMEO_OLD:
 	case SO_SNDTIMEO_OLD:
