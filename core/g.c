@@ -231,6 +231,21 @@ gfget(struct p *pp, int class)
 	return gp;
 }
 
+/* All dead Gs of pp to sched's list.  pp stands still. */
+static void
+gfpurge(struct p *pp)
+{
+	struct g *gp;
+
+	lock(&sched.lock);
+	while ((gp = pp->gfree) != NULL) {
+		pp->gfree = gp->schedlink;
+		globgfput(gp);
+	}
+	pp->ngfree = 0;
+	unlock(&sched.lock);
+}
+
 /* The owner of a finished G (its joiner, who detaches it) gives it back. */
 void
 gfree(struct g *gp)
@@ -340,6 +355,7 @@ newproc(const struct newprocargs *a, struct g **out)
 	struct g *gp;
 	struct m *mp;
 	struct p *pp;
+	bool made = false;
 	int class;
 
 	if (guard < a->guardsize)
@@ -359,15 +375,18 @@ newproc(const struct newprocargs *a, struct g **out)
 	if (gp == NULL) {
 		gslive(); /* a new one: the most that there have been */
 		gp = malg(guard, class);
+		made = gp != NULL;
+		if (!made) {
+			/* No memory: those that other Ps keep are for all. */
+			foreachp(gfpurge);
+			gp = gfget(NULL, class);
+		}
 		if (gp == NULL)
 			return -EAGAIN;
-		if (!tlsalloc(gp)) {
-			gfput(NULL, gp);
-			return -EAGAIN;
-		}
-		gp->fresh = true;
-	} else {
-		tlsreset(gp);
+	}
+	if (!(made ? tlsalloc(gp) : tlsreset(gp))) {
+		gfput(NULL, gp);
+		return -EAGAIN;
 	}
 	if (guard > gp->guard) {
 		sysguard(gp->slot, guard);

@@ -210,6 +210,7 @@ enum pollmode { POLLMODE_IN, POLLMODE_OUT, POLLMODES };
 struct polllook {
 	struct polldesc *pd; /* NULL: nobody has waited for it yet */
 	uint32_t seq[POLLMODES];
+	bool hup; /* there is nothing more to come */
 };
 void netpolllook(int fd, struct polllook *look);
 
@@ -426,6 +427,15 @@ int defaultmaxprocs(void); /* GMPPROCS, else the CPUs that we may use */
 void lockosthread(void);
 /* The kernel's id of the thread that G runs on now, or 0 when on none. */
 int gkerneltid(struct g *gp);
+
+/*
+ * Calls send(tid, arg), which sends a signal, with the kernel's id of the thread
+ * that runs gp.  That thread turns to no other G before the signal has arrived,
+ * which would interrupt a call of the other one.  Returns false, and sends
+ * nothing, when gp is on no thread or in the runtime: later it will see what
+ * the caller stored before.
+ */
+bool gsend(struct g *gp, void (*send)(int tid, void *arg), void *arg);
 
 /*
  * Runs fn(arg), a function of libc's that changes every kernel thread's ids, so

@@ -326,6 +326,16 @@ osblocksignals(void)
 	return old;
 }
 
+/* Those that wait for the calling thread or the process, and that it blocks. */
+uint64_t
+ossigpending(void)
+{
+	uint64_t set = 0;
+
+	sys(SYS_rt_sigpending, (long)&set, KSIGSETSIZE, 0, 0, 0, 0);
+	return set;
+}
+
 /* --- kernel threads ------------------------------------------------------- */
 
 /*

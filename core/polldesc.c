@@ -90,6 +90,7 @@ lookat(struct polldesc *pd, struct polllook *look)
 	int mode;
 
 	look->pd = pd;
+	look->hup = load_rlx(&pd->hup) != 0;
 	for (mode = 0; mode < POLLMODES; mode++)
 		look->seq[mode] = load_acq(&pd->seq[mode]);
 }
@@ -197,6 +198,7 @@ makepd(int fd, uintptr_t *slot, uint64_t unit, struct polllook *look, int *err)
 		return NULL;
 	store_rlx(&pd->fd, fd);
 	pd->pollers = NULL;
+	pd->hup = 0;
 	lookat(pd, look);
 	*err = netpolladd(pd);
 	if (*err == 0) {
@@ -379,6 +381,8 @@ pollevent(struct polldesc *pd, uint32_t events, struct woken *list)
 	struct pollwait *w;
 	int mode;
 
+	if (all)
+		store_rlx(&pd->hup, 1);
 	for (mode = 0; mode < POLLMODES; mode++) {
 		if ((events & modes[mode]) == 0)
 			continue;

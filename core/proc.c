@@ -758,7 +758,9 @@ top:
 		gcstopm(mp);
 		goto top;
 	}
-	runtimers(pp, 0);
+	/* Those whose timers fired end the slice of a pair that wakes each other. */
+	if (runtimers(pp, 0) > 0)
+		store_rlx(&pp->preempt, 1);
 	*inherit = false;
 	if ((mp->globfirst || pp->schedtick % 61 == 0) &&
 	    load_rlx(&sched.runqsize) != 0) {

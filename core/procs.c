@@ -189,6 +189,22 @@ setmaxprocs(int n)
 	return 0;
 }
 
+void
+foreachp(void (*fn)(struct p *pp))
+{
+	struct m *mp;
+	int i;
+
+	lock(&worldlock);
+	mp = acquirem();
+	stoptheworld(mp);
+	for (i = 0; i < sched.gomaxprocs; i++)
+		fn(allp[i]);
+	starttheworld(mp);
+	releasem(mp);
+	unlock(&worldlock);
+}
+
 /* The child of fork has one thread, ours, and no P. */
 void
 procforkchild(void)

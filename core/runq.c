@@ -203,6 +203,22 @@ popnew(struct p *pp)
 	return pp->newgs[(pp->newbase + n) % NEWSIZE];
 }
 
+/*
+ * The oldest new G falls into the ring: newer ones that come and go would keep
+ * it waiting for ever.  Not into a full one: the caller may hold sched.lock.
+ */
+static void
+agenew(struct p *pp)
+{
+	struct g *gp = pp->newgs[pp->newbase % NEWSIZE];
+
+	if (pp->runqtail - load_acq(&pp->runqhead) == RUNQSIZE)
+		return;
+	runqput(pp, gp, false);
+	pp->newbase++;
+	store_rlx(&pp->nnew, pp->nnew - 1);
+}
+
 /* The time slice is over: what jumps the queue goes to its tail. */
 static void
 runqflush(struct p *pp)
@@ -236,9 +252,12 @@ runqget(struct p *pp, bool *inherit)
 		return gp;
 	}
 	/* New ones share the slice; every now and then the ring's turn first. */
-	if (pp->nnew > 0 && ++pp->newturn % RINGTURN != 0) {
-		*inherit = true;
-		return popnew(pp);
+	if (pp->nnew > 0) {
+		if (++pp->newturn % RINGTURN != 0) {
+			*inherit = true;
+			return popnew(pp);
+		}
+		agenew(pp);
 	}
 	*inherit = false;
 	for (;;) {

@@ -34,6 +34,7 @@ void syspopulate(uintptr_t lo, size_t n);
 void sysunused(uintptr_t lo, size_t n);
 void ossigmask(uint64_t mask);
 uint64_t osgetsigmask(void);
+uint64_t ossigpending(void);
 uint64_t osblocksignals(void);
 int newosproc(pthread_t *thread, const pthread_attr_t *attr,
     void *(*fn)(void *), void *arg);
@@ -92,7 +93,7 @@ const char *tlsinit(void); /* NULL, or what is missing */
 const char *tlsselftest(void);
 void *tlsplace(void *hi); /* TCB for a block that ends at hi */
 bool tlsalloc(struct g *gp);
-void tlsreset(struct g *gp);
+bool tlsreset(struct g *gp);
 void tlsstart(void);
 void *tlsrseq(const void *tcb);
 void tlsforkchild(struct g *self);
@@ -181,6 +182,7 @@ void boundforkchild(void);
 
 /* procs.c */
 void procresize(int n);
+void foreachp(void (*fn)(struct p *pp)); /* with the world stopped */
 void procforkchild(void);
 
 /* setxid.c */

@@ -167,6 +167,7 @@ struct polldesc {
 	int fd;			 /* the number to use for calls */
 	uint32_t seq[POLLMODES]; /* events so far: what the waiters park on */
 	uint32_t tag;		 /* of this use; events of others are ignored */
+	uint32_t hup;		 /* nothing more will come */
 
 	/* lock. */
 	struct mutex lock;

@@ -69,6 +69,60 @@ retakep(struct p *pp, struct m *mp)
 	return true;
 }
 
+/*
+ * Without a P the M comes into the runtime over sched.lock (exitsyscallslow),
+ * with one it waits for the end of a claim.  The last fence makes it take the
+ * signal: it passes through the kernel.
+ */
+static bool
+sendpinned(struct g *gp, struct m *mp, void (*send)(int, void *), void *arg)
+{
+	if (load_acq(&mp->curg) != gp)
+		return false;
+	send(mp->tid, arg);
+	asyncfence();
+	return true;
+}
+
+bool
+gsend(struct g *gp, void (*send)(int tid, void *arg), void *arg)
+{
+	struct m *self, *mp = needg()->m;
+	bool sent = false;
+	struct p *pp;
+
+	if (gp == getg()) {
+		send(mp->tid, arg);
+		return true;
+	}
+	self = acquirem();
+	for (;;) {
+		mp = load_acq(&gp->m);
+		if (mp == NULL || load_acq(&mp->curg) != gp)
+			break;
+		pp = load_rlx(&mp->p);
+		if (load_acq(&mp->nop) == NOP) {
+			lock(&sched.lock);
+			asyncfence();
+			if (load_acq(&mp->nop) == NOP &&
+			    load_acq(&mp->locks) == 0)
+				sent = sendpinned(gp, mp, send, arg);
+			unlock(&sched.lock);
+		} else if (pp != NULL && claimm(mp, pp)) {
+			sent = sendpinned(gp, mp, send, arg);
+			unclaimm(mp);
+		}
+		if (sent)
+			break;
+		/* Pairs with acquirem(), as the fence in claimm(). */
+		asyncfence();
+		if (load_acq(&mp->locks) != 0)
+			break;
+	}
+	releasem(self);
+	return sent;
+}
+
 void
 entersyscall(void)
 {

@@ -16,11 +16,14 @@
 
 #define MINDELAY 20000ll /* ns */
 #define MAXDELAY 10000000ll
-#define LONELYDELAY 1000000ll /* the longest a lone G waits while a P idles */
-#define IDLEROUNDS 50	      /* rounds at MINDELAY before the back-off */
-#define SLICE 10000000ll      /* Go's forcePreemptNS */
+#define LONELYDELAY 1000000ll  /* the longest a lone G waits while a P idles */
+#define IDLEROUNDS 50	       /* rounds at MINDELAY before the back-off */
+#define SLICE 10000000ll       /* Go's forcePreemptNS */
+#define LONGSLICE (10 * SLICE) /* a thread that computes loses its P */
 #define STATSDELAY 10000000ll
 #define SCAVENGEDELAY 1000000000ll
+#define SIGNALDELAY 1000000ll	 /* between looks for signals that wait */
+#define BLOCKEDDELAY 100000000ll /* the same when no G accepts them */
 
 void (*monitorhook)(void);
 static uint32_t hookwanted; /* atomic */
@@ -117,6 +120,28 @@ latehandoff(struct p *pp, struct m *mp, int64_t now)
 	return true;
 }
 
+/*
+ * The M's G computes, and others have waited for long: it goes on without the P,
+ * as one kernel thread more, until it next enters the runtime.  Late, since that
+ * is what M:N scheduling is to avoid; but threads that wait for others by
+ * computing, or that look for a flag that a handler sets, would wait for ever.
+ */
+static bool
+slicehandoff(struct p *pp, struct m *mp, int64_t now)
+{
+	int64_t when = load_acq(&pp->timer0when);
+
+	if (now - pp->tickwhen < LONGSLICE || load_rlx(&sched.npidle) != 0)
+		return false;
+	if (runqempty(pp) && load_rlx(&sched.runqsize) == 0 &&
+	    (when == 0 || now < when))
+		return false;
+	if (!retakep(pp, mp))
+		return false;
+	handoffp(pp);
+	return true;
+}
+
 /* One look at every P.  Returns how many were taken or given work to. */
 static int
 retake(int64_t now)
@@ -170,7 +195,7 @@ retake(int64_t now)
 			mp->cputime = -1;
 			continue;
 		}
-		if (latehandoff(pp, mp, now)) {
+		if (latehandoff(pp, mp, now) || slicehandoff(pp, mp, now)) {
 			n++;
 		} else if (!runqempty(pp) && load_rlx(&sched.npidle) != 0) {
 			/* Alone in the queue, and its P has other things to do. */
@@ -199,6 +224,26 @@ orphans(void)
 		if (load_rlx(&mp->curg) != NULL)
 			unheard &= load_rlx(&mp->sigmask);
 	return unheard & ~blocked;
+}
+
+/*
+ * Signals to the process that wait because every M with a G blocks them, while a
+ * parked G accepts them: taken here, and passed on by the shim.  Returns when to
+ * look again.
+ */
+static int64_t
+takeorphans(int64_t now)
+{
+	uint64_t pending = ossigpending(), open;
+
+	if (likely(pending == 0))
+		return now + SIGNALDELAY;
+	open = pending & orphans();
+	if (open == 0)
+		return now + BLOCKEDDELAY;
+	ossigmask(ALLSIGNALS & ~open);
+	ossigmask(ALLSIGNALS);
+	return now + SIGNALDELAY;
 }
 
 /* Sleeps until a P leaves the idle list. */
@@ -233,6 +278,7 @@ void *
 sysmon(void *arg)
 {
 	int64_t delay = MINDELAY, now, laststats = 0, lastscavenge = nanotime();
+	int64_t nextsignals = 0;
 	int idle = 0, allidle = 0, unpolled = 0;
 	struct woken list;
 
@@ -287,6 +333,8 @@ sysmon(void *arg)
 			unpolled = 0;
 		else if (unpolled++ > 0)
 			wakep();
+		if (now >= nextsignals)
+			nextsignals = takeorphans(now);
 		if (retake(now) > 0)
 			idle = 0;
 		else

@@ -264,6 +264,24 @@ scanmodules(void)
 	return true;
 }
 
+/*
+ * The list of modules, made anew when the loader's has changed; NULL when there
+ * are too many, or no memory.
+ */
+static struct modtab *
+modules(void)
+{
+	struct modtab *tab = load_acq(&modtab);
+	bool done;
+
+	if (likely(tab != NULL && tab->print == fingerprint(tab->nslots)))
+		return tab;
+	lock(&modlock);
+	done = scanmodules();
+	unlock(&modlock);
+	return done ? load_acq(&modtab) : NULL;
+}
+
 const char *
 tlsinit(void)
 {
@@ -334,7 +352,11 @@ tlsinit(void)
 	if (p == NULL)
 		return "libc does not export its resolver state";
 	respoff = p - self;
-	if (!scanmodules() || libclo == 0 || ourlo == 0)
+	/*
+	 * A fork's child has the list already; the loader's lock may be held
+	 * there by a thread that is gone.
+	 */
+	if (modules() == NULL || libclo == 0 || ourlo == 0)
 		return "the TLS of libc or of this library was not found";
 	return NULL;
 }
@@ -382,18 +404,25 @@ tlslink(void *tcb)
 	unlock(&linkmutex);
 }
 
-/* Makes the zeroed memory around gp->tcb a thread of libc's.  May malloc. */
+/*
+ * Makes the zeroed memory around gp->tcb a thread of libc's.  May malloc.  When
+ * that fails it may be tried again.
+ */
 bool
 tlsalloc(struct g *gp)
 {
 	char *tcb = gp->tcb, *self = threadpointer();
 	void **robust = (void **)(tcb + robustoff);
+	struct listnode *node = (struct listnode *)(tcb + listoff);
 
 	/*
 	 * First linked, then filled: a module that is loaded in between is in
 	 * one of the two images.
 	 */
-	tlslink(tcb);
+	if (node->next == NULL || gp->tlsdirty) {
+		tlslink(tcb); /* fork's child emptied the list */
+		gp->tlsdirty = false;
+	}
 	if (dl_allocate_tls(tcb) == NULL)
 		return false;
 	tcbinit(tcb, self);
@@ -411,6 +440,7 @@ tlsalloc(struct g *gp)
 	if (rseqoff != 0)
 		((int32_t *)(tcb + rseqoff))[1] = -1;
 	tlsself(gp);
+	gp->fresh = true;
 	return true;
 }
 
@@ -445,26 +475,12 @@ hasdynamic(struct g *gp)
 	return false;
 }
 
-/* The list of modules, made anew when the loader's has changed. */
-static struct modtab *
-modules(void)
-{
-	struct modtab *tab = load_acq(&modtab);
-
-	if (likely(tab->print == fingerprint(tab->nslots)))
-		return tab;
-	lock(&modlock);
-	if (!scanmodules())
-		throw("tlsreset: too many modules with TLS");
-	unlock(&modlock);
-	return load_acq(&modtab);
-}
-
 /*
  * Gives a dead G the TLS of a new thread.  libc's own part stays: malloc's
- * cache and arena would leak otherwise.  May call free.
+ * cache and arena would leak otherwise.  May call malloc and free.  False when
+ * there is no memory: the G is as dead as before.
  */
-void
+bool
 tlsreset(struct g *gp)
 {
 	struct modtab *tab = modules();
@@ -473,20 +489,19 @@ tlsreset(struct g *gp)
 	size_t nlibc = libclo - libchi;
 	uint32_t i;
 
-	/* Forked away before tlsalloc() had made it. */
-	if (unlikely(((struct tcbhead *)tcb)->dtv == NULL)) {
-		if (!tlsalloc(gp))
-			throw("tlsreset: out of memory");
-		gp->tlsdirty = false;
-		return;
-	}
+	if (unlikely(tab == NULL))
+		return false;
+	/* Forked away before tlsalloc() had made it, or that has failed. */
+	if (unlikely(((struct tcbhead *)tcb)->dtv == NULL))
+		return tlsalloc(gp);
 	if (unlikely(gp->tlsdirty) || (tab->dynamic && hasdynamic(gp))) {
 		if (nlibc > sizeof(save))
 			throw("tlsreset: libc's TLS is too large");
 		memcpy(save, tcb - libclo, nlibc);
 		dl_deallocate_tls(tcb, false);
+		((struct tcbhead *)tcb)->dtv = NULL;
 		if (dl_allocate_tls(tcb) == NULL)
-			throw("tlsreset: out of memory");
+			return false;
 		if (!gp->tlsdirty)
 			memcpy(tcb - libclo, save, nlibc);
 		tlsself(gp);
@@ -507,6 +522,7 @@ tlsreset(struct g *gp)
 		}
 	}
 	*(int32_t *)(tcb + canceloff) = 0;
+	return true;
 }
 
 /* The restartable-sequences area of a TCB. */
@@ -596,7 +612,8 @@ tlsselftest(void)
 		return testfault;
 	if (errno != 3 || testvar != 44)
 		return "a thread's variables changed another's";
-	tlsreset(gp);
+	if (!tlsreset(gp))
+		return "no memory for a thread";
 	gfree(gp);
 	return NULL;
 }

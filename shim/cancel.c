@@ -43,6 +43,16 @@ cancelpoint(void)
 	pthread_testcancel();
 }
 
+bool
+cancelpending(void)
+{
+	uint32_t word = load_acq(gcancelword(getg()));
+
+	/* No bits are known: nobody has been cancelled yet. */
+	return cancelledbits != 0 && (word & disabledbit) == 0 &&
+	    (word & cancelledbits) == cancelledbits;
+}
+
 /*
  * Asynchronous cancellation, or a blocking call of libc's.  Not inside the
  * runtime, whose state cannot be unwound: the thread then ends at its next
@@ -107,11 +117,18 @@ cancelinit(struct g *self)
 	pthread_mutex_unlock(&lock);
 }
 
+static void
+sendcancel(int tid, void *arg)
+{
+	(void)arg;
+	rawsyscall(SYS_tgkill, getpid(), tid, SIGCANCEL, 0, 0, 0);
+}
+
 EXPORT int
 pthread_cancel(pthread_t t)
 {
 	struct g *gp = gofthread((uintptr_t)t), *self;
-	int tid, err;
+	int err;
 
 	if (gp == NULL)
 		return libc.pthread_cancel(t);
@@ -134,9 +151,7 @@ pthread_cancel(pthread_t t)
 		return err;
 	}
 	__atomic_fetch_or(gcancelword(gp), cancelledbits, __ATOMIC_ACQ_REL);
-	tid = gkerneltid(gp);
-	if (tid != 0)
-		rawsyscall(SYS_tgkill, getpid(), tid, SIGCANCEL, 0, 0, 0);
+	gsend(gp, sendcancel, NULL);
 	gointerrupt(gp);
 	return 0;
 }

@@ -405,11 +405,21 @@ ioagain(struct iowait *w, long *r)
 		if (err != 0)
 			return true;
 	}
+	/*
+	 * Shut down, and still nothing: a datagram socket, on which only a call
+	 * that waits gets the end of the file.
+	 */
+	if (w->socket && w->mode == POLLMODE_IN && w->look.hup) {
+		w->real = true;
+		return false;
+	}
 	/* Not everything says by itself that there is room again. */
 	if (w->mode == POLLMODE_OUT)
 		netpollrearm(w->pd);
 	store_rlx(&th->handled, 0);
-	err = netpollblock(w->mode, &w->look, w->deadline);
+	/* gosched(), in exitsyscall(), may have taken the interruption. */
+	err = cancelpending() ? -EINTR
+			      : netpollblock(w->mode, &w->look, w->deadline);
 	if (err == 0) {
 		w->fd = netpollfd(w->pd);
 		return true;

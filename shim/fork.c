@@ -25,6 +25,7 @@ inchild(void)
 {
 	forkchild();
 	onceforkchild();
+	signalforkchild();
 	memforkchild();
 }
 

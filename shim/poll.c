@@ -108,7 +108,7 @@ joinwait(struct joined *j, int64_t deadline, int *r)
 			netpollrearm(j->wait[i].pd);
 	}
 	store_rlx(&th->handled, 0);
-	*r = netpollblockany(&j->word, deadline);
+	*r = cancelpending() ? -EINTR : netpollblockany(&j->word, deadline);
 	leaveall(j, j->n);
 	for (i = 0; i < j->n; i++)
 		netpolllook(j->fd[i], &j->look[i]);

@@ -131,9 +131,13 @@ int threadkill(int tid, int sig);
 uint64_t sigmaskof(const sigset_t *set);
 void signalstart(void);
 void signaladopt(void);
+/* In the child of a fork: whoever was in sigaction() is gone. */
+void signalforkchild(void);
 
 /* --- cancel.c ------------------------------------------------------------- */
 /* Acts on a pending cancellation of the calling thread, if enabled. */
 void cancelpoint(void);
+/* Whether cancelpoint() would: before a park, of which an interruption may be gone. */
+bool cancelpending(void);
 
 #endif

@@ -181,25 +181,31 @@ deliver(struct g *gp)
 	}
 }
 
+static void
+sendpending(int tid, void *arg)
+{
+	uint64_t pending = *(uint64_t *)arg;
+	int sig;
+
+	for (sig = 1; sig <= NSIGNALS; sig++)
+		if ((pending & BIT(sig)) != 0)
+			sendon(tid, sig);
+}
+
 /* Sends what was posted to gp to where it is; true to go on with other Gs. */
 static bool
 kick(struct g *gp, void *again)
 {
 	struct gthread *th = gthreadof(gp);
 	uint64_t pending = load_acq(&th->sigpending) & ~load_rlx(&th->sigmask);
-	int tid, sig;
 
 	if (pending == 0)
 		return true;
 	*(bool *)again = true;
-	tid = gkerneltid(gp);
-	if (tid == 0) {
+	if (gkerneltid(gp) == 0)
 		gointerrupt(gp);
-		return true;
-	}
-	for (sig = 1; sig <= NSIGNALS; sig++)
-		if ((pending & BIT(sig)) != 0)
-			sendon(tid, sig);
+	else
+		gsend(gp, sendpending, &pending);
 	return true;
 }
 
@@ -217,6 +223,7 @@ kickall(void)
 struct choice {
 	int sig;
 	struct g *gp;
+	struct g *oldest; /* when none accepts it: it keeps the signal */
 };
 
 static bool
@@ -224,9 +231,12 @@ accepts(struct g *gp, void *arg)
 {
 	struct choice *c = arg;
 
-	if (giskthread(gp) || (gthreadof(gp)->sigmask & BIT(c->sig)) != 0)
+	if (giskthread(gp))
 		return true;
 	/* The list begins with the newest; the main thread is the oldest. */
+	c->oldest = gp;
+	if ((gthreadof(gp)->sigmask & BIT(c->sig)) != 0)
+		return true;
 	c->gp = gp;
 	return true;
 }
@@ -240,6 +250,8 @@ post(struct g *gp, int sig, const siginfo_t *info)
 	if (gp == NULL)
 		foreachg(accepts, &c);
 	if (c.gp == NULL)
+		c.gp = c.oldest;
+	if (c.gp == NULL)
 		return;
 	infos[sig] = *info;
 	__atomic_fetch_or(&gthreadof(c.gp)->sigpending, BIT(sig),
@@ -249,10 +261,46 @@ post(struct g *gp, int sig, const siginfo_t *info)
 
 /* --- handlers ------------------------------------------------------------- */
 
-static struct sigaction
-    actions[NSIGNALS + 1];	    /* the program's; under sigblock */
+static struct sigaction actions[NSIGNALS + 1]; /* the program's; actionlock */
 static uint32_t ours[NSIGNALS + 1]; /* atomic: onsignal() is in force */
-static pthread_mutex_t actionlock = PTHREAD_MUTEX_INITIALIZER;
+
+/*
+ * sigaction() may be called in a handler, and in the child of a fork: the holder
+ * takes no signal, and the child begins with the lock free.
+ */
+static uint32_t actionlock;
+
+/* Returns the mask for unlockactions(). */
+static uint64_t
+lockactions(void)
+{
+	uint64_t all = UINT64_MAX, old = 0;
+
+	for (;;) {
+		rawsyscall(SYS_rt_sigprocmask, SIG_BLOCK, (long)&all,
+		    (long)&old, sizeof(all), 0, 0);
+		if (xchg_acqrel(&actionlock, 1) == 0)
+			return old;
+		/* A switch sets the mask of the next G. */
+		rawsyscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0,
+		    sizeof(old), 0, 0);
+		gosched();
+	}
+}
+
+static void
+unlockactions(uint64_t old)
+{
+	store_rel(&actionlock, 0);
+	rawsyscall(SYS_rt_sigprocmask, SIG_SETMASK, (long)&old, 0, sizeof(old),
+	    0, 0);
+}
+
+void
+signalforkchild(void)
+{
+	store_rel(&actionlock, 0);
+}
 
 /* A fault of the instruction, or a write to a closed pipe: here or nowhere. */
 static bool
@@ -370,20 +418,21 @@ EXPORT int
 sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	struct sigaction before;
+	uint64_t mask;
 	int r = 0;
 
 	/* In the child of a fork those of before are still ours. */
 	if (sig < 1 || sig > NSIGNALS ||
 	    (schedmode() != MODE_MN && load_acq(&ours[sig]) == 0))
 		return libc.sigaction(sig, act, old);
-	pthread_mutex_lock(&actionlock);
+	mask = lockactions();
 	if (load_rlx(&ours[sig]))
 		before = actions[sig];
 	else
 		r = libc.sigaction(sig, NULL, &before);
 	if (r == 0 && act != NULL)
 		r = install(sig, act);
-	pthread_mutex_unlock(&actionlock);
+	unlockactions(mask);
 	if (r == 0 && old != NULL)
 		*old = before;
 	return r;

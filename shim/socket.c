@@ -15,8 +15,8 @@ tryaccept(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
 	long r = ioready(fd, POLLIN);
 
-	/* One that does not listen may get data, but says EINVAL. */
-	if (r == -EAGAIN && fdsockopt(fd, SO_ACCEPTCONN) != 0)
+	/* What does not listen is refused at once. */
+	if (r == -EAGAIN && fdsockopt(fd, SO_ACCEPTCONN) == 1)
 		return r;
 	if (r < 0 && r != -EAGAIN)
 		return r;

@@ -128,6 +128,8 @@ terminal(void)
 	int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
 	MUST(slave >= 0 && tcgetattr(slave, &tio) == 0);
 	tio.c_lflag &= ~(tcflag_t)ECHO;
+	/* The kernel passes a line and its CR LF on in two pieces otherwise. */
+	tio.c_oflag &= ~(tcflag_t)OPOST;
 	CHECK(tcsetattr(slave, TCSANOW, &tio) == 0);
 	pthread_t t = spawn(typist, &master);
 	SHOWE(read(slave, line, sizeof line));
