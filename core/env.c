@@ -81,6 +81,44 @@ parsedebug(const char *s)
 		badsetting("GMPDEBUG", s, DEBUGKEYS);
 }
 
+/* Our variables as the process was started with them; NULL: not set. */
+static const char *const settings[] = { "GMPPROCS", "GMP_MODE", "GMPDEBUG" };
+static char *saved[nelem(settings)];
+
+/*
+ * Programs overwrite their environment (nginx, whatever shows a title in ps), or
+ * empty it, before they make a thread.
+ */
+__attribute__((constructor)) static void
+saveenv(void)
+{
+	const char *s;
+	size_t i, n;
+
+	for (i = 0; i < nelem(settings); i++) {
+		s = getenv(settings[i]);
+		if (s == NULL)
+			continue;
+		n = strlen(s) + 1;
+		saved[i] = persistentalloc(n);
+		if (saved[i] != NULL)
+			memcpy(saved[i], s, n);
+	}
+}
+
+/* What the program sets later counts too. */
+static const char *
+setting(const char *name)
+{
+	const char *s = getenv(name);
+	size_t i;
+
+	for (i = 0; s == NULL && i < nelem(settings); i++)
+		if (strcmp(settings[i], name) == 0)
+			s = saved[i];
+	return s;
+}
+
 /* Says what is wrong in one line for each variable, and keeps the default. */
 void
 parsedebugvars(void)
@@ -92,7 +130,7 @@ parsedebugvars(void)
 	if (done)
 		return; /* the child of a fork */
 	done = true;
-	s = getenv("GMPPROCS");
+	s = setting("GMPPROCS");
 	if (s != NULL) {
 		v = number(s, strlen(s), MAXPROCS);
 		if (v > 0)
@@ -102,7 +140,7 @@ parsedebugvars(void)
 			    "allowed is a number from 1 to 4096; "
 			    "using the number of CPUs");
 	}
-	s = getenv("GMP_MODE");
+	s = setting("GMP_MODE");
 	if (s != NULL) {
 		if (strcmp(s, "off") == 0)
 			envmode = MODE_OFF;
@@ -112,7 +150,7 @@ parsedebugvars(void)
 			badsetting("GMP_MODE", s,
 			    "allowed are off, bound and mn; using mn");
 	}
-	s = getenv("GMPDEBUG");
+	s = setting("GMPDEBUG");
 	if (s != NULL)
 		parsedebug(s);
 }
