@@ -225,6 +225,13 @@ void netpolllook(int fd, struct polllook *look);
 struct polldesc *netpollget(int fd, enum pollmode mode, struct polllook *look,
     int *err);
 
+/*
+ * A read found something at once.  One that always does, because its client is
+ * as fast as we are, does not keep the P from the others, nor from the events
+ * that nobody has looked at.  Only when ong(); may switch.
+ */
+void ioturn(void);
+
 /* With passon, for a call that got what it waited for, the next one is woken. */
 void netpollput(struct polldesc *pd, enum pollmode mode, bool passon);
 

@@ -43,6 +43,9 @@
 #include "core/runtime.h"
 
 #define NEWMRETRY 10000000 /* ns */
+#define GLOBMANY 128	   /* Gs on the global queue */
+#define IOTURNS 64	   /* reads in a row */
+#define IOLOOKS 100000	   /* ns between looks at the netpoller */
 #define NEWMREFUSED 50	   /* times in a row until it is said */
 
 struct sched sched;
@@ -478,7 +481,7 @@ finish(struct g *prev)
 static struct g *
 nextlocal(struct m *mp, struct p *pp)
 {
-	uint32_t n = ++pp->switches;
+	uint32_t n = ++pp->switches, waiting;
 	bool inherit;
 	struct g *gp;
 	int64_t when;
@@ -489,7 +492,12 @@ nextlocal(struct m *mp, struct p *pp)
 		when = load_rlx(&pp->timer0when);
 		if (when != 0 && when <= nanotime())
 			return NULL;
-		if (n % 64 == 0 && load_rlx(&sched.runqsize) != 0) {
+	}
+	/* When many have overflowed into it the global queue gets a fair share. */
+	if (n % 2 == 0) {
+		waiting = (uint32_t)load_rlx(&sched.runqsize);
+		if (unlikely(waiting > GLOBMANY) ||
+		    (n % 64 == 0 && waiting != 0)) {
 			mp->globfirst = true;
 			return NULL;
 		}
@@ -514,6 +522,26 @@ execute(struct m *mp, struct g *gp, bool inherit)
 	if (unlikely(mp->sigmask != gp->thread.sigmask))
 		setsigmask(mp, gp->thread.sigmask);
 	gogo(&gp->sched, NULL);
+}
+
+void
+ioturn(void)
+{
+	struct g *gp = getg();
+	struct woken list = { 0 };
+	struct m *mp;
+	bool others;
+
+	if (gp->head.direct || ++gp->nturns % IOTURNS != 0)
+		return;
+	mp = acquirem();
+	if (nanotime() - load_rlx(&sched.lastpoll) > IOLOOKS &&
+	    netpollnow(0, &list))
+		readyall(&list);
+	others = runqlen(mp->p) != 0 || load_rlx(&sched.runqsize) != 0;
+	releasem(mp);
+	if (others)
+		gosched();
 }
 
 /* On g0: the G left by mcall. */

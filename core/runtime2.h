@@ -112,6 +112,7 @@ struct g {
 
 	struct timer timer; /* of a timed park */
 	uint32_t timerfired;
+	uint32_t nturns; /* see ioturn(); the G's own */
 
 	/* allglock, then constant. */
 	struct g *alllink;

@@ -356,7 +356,7 @@ void
 iobegin(struct iowait *w, int fd, enum pollmode mode, bool socket)
 {
 	cancelpoint();
-	w->fd = fd;
+	w->fd = w->number = fd;
 	w->mode = mode;
 	w->socket = socket;
 	w->begun = w->real = w->partial = false;
@@ -410,7 +410,8 @@ ioagain(struct iowait *w, long *r)
 	 * that waits gets the end of the file.
 	 */
 	if (w->socket && w->mode == POLLMODE_IN && w->look.hup) {
-		w->real = true;
+		w->real = w->fd == w->number;
+		*r = 0;
 		return false;
 	}
 	/* Not everything says by itself that there is room again. */
@@ -430,7 +431,7 @@ ioagain(struct iowait *w, long *r)
 	 * Handlers may jump away, and cancellation unwinds: nothing is held.  But
 	 * of a number that was closed meanwhile nothing else would be left.
 	 */
-	err = w->fd == netpollfd(w->pd) ? 0 : -EINTR;
+	err = w->number == netpollfd(w->pd) ? 0 : -EINTR;
 	netpollput(w->pd, w->mode, false);
 	w->pd = NULL;
 	interrupthook(gp);

@@ -65,7 +65,8 @@ void fdclosed(int fd);
 /* --- one call ------------------------------------------------------------- */
 
 struct iowait {
-	int fd; /* for the next try */
+	int fd;	    /* for the next try */
+	int number; /* the caller's, which may have been closed */
 	enum pollmode mode;
 	bool socket;  /* it is one: it may have timeouts */
 	bool begun;   /* has waited */

@@ -12,6 +12,9 @@
 
 #include "shim/io.h"
 
+/* What certainly goes in one piece, or not at all, to a UNIX stream. */
+#define UNIXPART (16u << 10)
+
 /* --- vectors -------------------------------------------------------------- */
 
 static size_t
@@ -161,6 +164,20 @@ transferslow(struct iowait *w, struct transfer *t, long r)
 	return t->done > 0 ? (ssize_t)t->done : ioresult(r);
 }
 
+/*
+ * A message of which the kernel may take a part at a time on a UNIX stream.  Its
+ * writers wait in the kernel (iowaits()), and the whole has to be one call: by
+ * the next one the number may be another file's, and a signal would not find
+ * that a part has gone.
+ */
+static bool
+manyparts(const struct iowait *w, const struct transfer *t)
+{
+	return w->socket && w->mode == POLLMODE_OUT &&
+	    total(t->iov, t->n) > UNIXPART &&
+	    fdsockopt(w->fd, SO_DOMAIN) == AF_UNIX;
+}
+
 ssize_t
 transfer(int fd, enum pollmode mode, bool socket, struct transfer *t)
 {
@@ -168,10 +185,14 @@ transfer(int fd, enum pollmode mode, bool socket, struct transfer *t)
 	long r;
 
 	iobegin(&w, fd, mode, socket);
+	if (unlikely(manyparts(&w, t)))
+		return transferreal(fd, &w, t);
 	r = TRY(tryone(&w, t));
 	if (unlikely(r == -EAGAIN) ||
 	    (unlikely(t->all) && r > 0 && (size_t)r < total(t->iov, t->n)))
 		return transferslow(&w, t, r);
+	if (mode == POLLMODE_IN && r > 0)
+		ioturn();
 	return ioresult(r);
 }
 
@@ -198,6 +219,19 @@ ttywaits(int fd, size_t n)
 	    group == getpgrp();
 }
 
+/*
+ * A read that a terminal's hang-up ends fails with EIO; those that come later
+ * find the end of the file.
+ */
+static bool
+hungup(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return rawsyscall(SYS_poll, (long)&p, 1, 0, 0, 0, 0) > 0 &&
+	    (p.revents & POLLERR) != 0;
+}
+
 /* Waits until poll says that fd is ready, then makes the call. */
 #define POLLED(fd0, mode0, call)                                               \
 	({                                                                     \
@@ -216,6 +250,8 @@ ttywaits(int fd, size_t n)
 			got_ = HANDOFF(call);                                  \
 		else                                                           \
 			got_ = ANNOUNCE(call);                                 \
+		if (got_ == 0 && w.begun && hungup(w.fd))                      \
+			got_ = ioresult(-EIO);                                 \
 		ioend(&w, 0);                                                  \
 		got_;                                                          \
 	})

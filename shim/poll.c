@@ -153,6 +153,8 @@ polljoined(struct pollfd *fds, nfds_t n, int64_t ns)
 	for (;;) {
 		r = (int)TRY(
 		    rawsyscall(SYS_poll, (long)fds, (long)n, 0, 0, 0, 0));
+		if (r > 0)
+			ioturn();
 		if (r != 0 || ns == 0)
 			return r == -EPERM ? -EFAULT : r;
 		if (!small)

@@ -156,8 +156,14 @@ recvfrom(int fd, void *buf, size_t n, int flags, __SOCKADDR_ARG addr,
 
 	if (!ong())
 		return libc.recvfrom(fd, buf, n, flags, addr, len);
-	if (flags & NEVERWAIT)
-		return ANNOUNCE(libc.recvfrom(fd, buf, n, flags, addr, len));
+	if (flags & NEVERWAIT) {
+		ssize_t r =
+		    ANNOUNCE(libc.recvfrom(fd, buf, n, flags, addr, len));
+
+		if (r > 0)
+			ioturn();
+		return r;
+	}
 	if (unlikely(kernelwaits(fd, flags)))
 		return HANDOFF(libc.recvfrom(fd, buf, n, flags, addr, len));
 	return transfer(fd, POLLMODE_IN, true, &t);
