@@ -239,6 +239,14 @@ void netpollput(struct polldesc *pd, enum pollmode mode, bool passon);
 int netpollfd(struct polldesc *pd);
 
 /*
+ * Bracket one more try of the call, which does not sleep, on the number that
+ * netpollhold() returns: who closes that waits for the end, so that the try meets
+ * no other file.
+ */
+int netpollhold(struct polldesc *pd);
+void netpollrelease(struct polldesc *pd);
+
+/*
  * Waits for an event in the mode that look has not seen.  0, and a new look,
  * when there may be one; -ETIMEDOUT; or -EINTR, as park(), but before
  * interrupthook is called.  deadline is on the monotonic clock.

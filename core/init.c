@@ -220,6 +220,7 @@ forkchild(void)
 	initlock.key = 0;
 	parkforkchild();
 	netpollforkchild();
+	procstatforkchild();
 	statsforkchild();
 	procforkchild();
 	syscallforkchild();

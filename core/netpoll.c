@@ -87,8 +87,13 @@ netpolldel(int fd)
 void
 netpollrearm(struct polldesc *pd)
 {
-	osepollctl(epfd, EPOLL_CTL_MOD, load_rlx(&pd->fd), interest,
-	    tagged(pd));
+	int ep, r;
+
+	do {
+		ep = load_acq(&epfd);
+		r = osepollctl(ep, EPOLL_CTL_MOD, load_rlx(&pd->fd), interest,
+		    tagged(pd));
+	} while (r == -EBADF && ep != load_acq(&epfd));
 }
 
 /* Gs wait for descriptors.  Exact only when nobody begins or ends to. */
@@ -218,23 +223,23 @@ netpollwake(int64_t when)
 
 /* --- our descriptors ------------------------------------------------------ */
 
-void
-netpollmove(int fd)
+/* polllock held.  False when fd is neither of the two. */
+bool
+renumber(int fd)
 {
 	int to;
 
-	if (fd != epfd && fd != breakfd) {
-		moveghost(fd);
-		return;
-	}
+	if (fd != epfd && fd != breakfd)
+		return false;
 	to = pollprotect(fd);
 	if (to < 0)
-		return;
+		return true;
 	if (fd == epfd)
 		store_rel(&epfd, to);
-	else if (fd == breakfd)
+	else
 		store_rel(&breakfd, to);
 	pollunprotect(fd);
+	return true;
 }
 
 /* The set is the parent's. */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <linux/close_range.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/prctl.h>
@@ -584,6 +585,24 @@ oseventfd(void)
 {
 	return (
 	    int)sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK, 0, 0, 0, 0);
+}
+
+/*
+ * The calling thread gets a table of descriptors of its own, an empty one.  False
+ * when the system refuses.
+ */
+bool
+osownfiles(void)
+{
+	if (sys(SYS_close_range, 0, UINT32_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0) ==
+	    0)
+		return true;
+	/* Before Linux 5.9. */
+	if (sys(SYS_unshare, CLONE_FILES, 0, 0, 0, 0, 0) != 0)
+		return false;
+	for (int fd = 0; fd < 65536; fd++)
+		osclose(fd);
+	return true;
 }
 
 int

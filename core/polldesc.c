@@ -34,6 +34,7 @@
 #define NCHUNKS 4096u
 #define OURS 2ul
 #define HIGHFD 1000
+#define HELDTIME 10000000 /* ns; a handler may have left a try by a jump */
 
 #define REFBITS 21
 #define ONEREF 1ull
@@ -276,6 +277,20 @@ netpollput(struct polldesc *pd, enum pollmode mode, bool passon)
 }
 
 int
+netpollhold(struct polldesc *pd)
+{
+	/* A full fence: netpollclosing() marks the slot first, and looks then. */
+	xadd_acqrel(&pd->held, 1);
+	return load_acq(&pd->fd);
+}
+
+void
+netpollrelease(struct polldesc *pd)
+{
+	xadd_acqrel(&pd->held, -1);
+}
+
+int
 netpollfd(struct polldesc *pd)
 {
 	return load_rlx(&pd->fd);
@@ -422,9 +437,9 @@ makeghost(struct polldesc *pd, int fd)
 	unpark(&pd->seq[POLLMODE_OUT], INT_MAX, BITSET_ANY);
 }
 
-/* A ghost's number is wanted for something else. */
+/* One of our numbers is wanted for something else. */
 void
-moveghost(int fd)
+netpollmove(int fd)
 {
 	struct polldesc *pd;
 	struct m *mp;
@@ -432,7 +447,7 @@ moveghost(int fd)
 	needg();
 	mp = acquirem();
 	lock(&polllock);
-	for (pd = allpds; pd != NULL; pd = pd->alllink) {
+	for (pd = renumber(fd) ? NULL : allpds; pd != NULL; pd = pd->alllink) {
 		if (!pd->ghost || pd->fd != fd)
 			continue;
 		makeghost(pd, fd);
@@ -449,6 +464,7 @@ netpollclosing(int fd)
 	uintptr_t *slot = makeslot(fd), v;
 	struct polldesc *pd;
 	struct m *mp;
+	int64_t end;
 
 	if (slot == NULL)
 		return true;
@@ -469,6 +485,10 @@ netpollclosing(int fd)
 		makeghost(pd, fd);
 	unlock(&polllock);
 	releasem(mp);
+	/* Tries from here on go to the ghost; those of before end soon. */
+	for (end = nanotime() + HELDTIME;
+	     load_acq(&pd->held) != 0 && nanotime() < end;)
+		gosched();
 	unref(pd, ONEREF);
 	return true;
 }

@@ -46,7 +46,7 @@
 #define GLOBMANY 128	   /* Gs on the global queue */
 #define IOTURNS 64	   /* reads in a row */
 #define IOLOOKS 100000	   /* ns between looks at the netpoller */
-#define NEWMREFUSED 50	   /* times in a row until it is said */
+#define NEWMREFUSED 200	   /* times in a row until it is said */
 
 struct sched sched;
 struct p **allp;

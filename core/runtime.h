@@ -52,6 +52,7 @@ int osepollcreate(void);
 int osepollctl(int ep, int op, int fd, uint32_t events, uint64_t data);
 int osepollwait(int ep, struct epoll_event *ev, int n, int64_t ns);
 int oseventfd(void);
+bool osownfiles(void);
 void persistentlock(void);
 void persistentunlock(void);
 
@@ -143,7 +144,7 @@ void netpollforkchild(void);
 void pollevent(struct polldesc *pd, uint32_t events, struct woken *w);
 int pollprotect(int fd);
 void pollunprotect(int fd);
-void moveghost(int fd);
+bool renumber(int fd);
 void polldescforkchild(void);
 
 /* proc.c */
@@ -184,6 +185,10 @@ void boundforkchild(void);
 void procresize(int n);
 void foreachp(void (*fn)(struct p *pp)); /* with the world stopped */
 void procforkchild(void);
+
+/* procstat.c */
+bool ossleeping(int32_t tid, bool unknown);
+void procstatforkchild(void);
 
 /* setxid.c */
 void setxidinit(void);

@@ -169,6 +169,7 @@ struct polldesc {
 	uint32_t seq[POLLMODES]; /* events so far: what the waiters park on */
 	uint32_t tag;		 /* of this use; events of others are ignored */
 	uint32_t hup;		 /* nothing more will come */
+	uint32_t held; /* calls between netpollhold() and -release() */
 
 	/* lock. */
 	struct mutex lock;

@@ -7,9 +7,7 @@
  * there is not, and sleeps for good while every P is idle: whoever takes a P off
  * the idle list wakes it.
  */
-#include <fcntl.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "core/runtime.h"
@@ -58,34 +56,6 @@ sysmonwake(void)
 }
 
 /*
- * True when the kernel thread sleeps (state S or D), as opposed to waiting for
- * a CPU: its CPU clock stands still in both.  unknown when /proc does not say.
- */
-static bool
-sleeping(int32_t tid, bool unknown)
-{
-	char path[48] = "/proc/self/task/", buf[256], *p;
-	size_t n = strlen(path);
-	long fd, r;
-
-	n += fmtu64(path + n, (uint64_t)tid);
-	memcpy(path + n, "/stat", 6);
-	fd = rawsyscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC,
-	    0, 0, 0);
-	if (fd < 0)
-		return unknown;
-	r = rawsyscall(SYS_read, fd, (long)buf, sizeof(buf) - 1, 0, 0, 0);
-	rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0);
-	if (r <= 0)
-		return unknown;
-	buf[r] = 0;
-	p = strrchr(buf, ')'); /* the name may hold anything */
-	if (p == NULL || p[1] == 0)
-		return unknown;
-	return p[2] == 'S' || p[2] == 'D';
-}
-
-/*
  * The M runs a G and has not been in the scheduler since the last look.  True
  * when it sleeps in a call that nobody announced, and its P was taken.
  */
@@ -113,7 +83,7 @@ latehandoff(struct p *pp, struct m *mp, int64_t now)
 	/* Without work it is taken too, but late: so that all may go idle. */
 	if (!want && still < SLICE)
 		return false;
-	if (!sleeping(mp->tid, still > 2 * SLICE) || !retakep(pp, mp))
+	if (!ossleeping(mp->tid, still > 2 * SLICE) || !retakep(pp, mp))
 		return false;
 	xadd_rlx(&sched.nlate, 1);
 	handoffp(pp);

@@ -458,7 +458,13 @@ long
 ioready(int fd, short events)
 {
 	struct pollfd p = { .fd = fd, .events = events };
-	long r = rawsyscall(SYS_poll, (long)&p, 1, 0, 0, 0, 0);
+	struct gthread *th = gthreadof(getg());
+	long r;
 
+	store_rlx(&th->handled, 0);
+	/* A signal ends poll even when it does not wait. */
+	do
+		r = rawsyscall(SYS_poll, (long)&p, 1, 0, 0, 0, 0);
+	while (r == -EINTR && !(load_rlx(&th->handled) & HANDLEDINTR));
 	return r == 0 ? -EAGAIN : r;
 }

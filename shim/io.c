@@ -116,6 +116,21 @@ iobroken(const struct iowait *w)
 	return (p.revents & POLLERR) != 0 && queued == 0;
 }
 
+/* One more try: the number may be closed, and be another file's, meanwhile. */
+static long
+tryheld(struct iowait *w, const struct transfer *t)
+{
+	struct polldesc *pd = w->pd;
+	long r;
+
+	if (pd == NULL)
+		return TRY(tryone(w, t));
+	w->fd = netpollhold(pd);
+	r = TRY(tryone(w, t));
+	netpollrelease(pd);
+	return r;
+}
+
 /*
  * The rest of a transfer of which a first try took part, or nothing (r is then
  * -EAGAIN).
@@ -150,7 +165,7 @@ transferslow(struct iowait *w, struct transfer *t, long r)
 		if (r != -EAGAIN || !ioagain(w, &r) ||
 		    (t->done > 0 && iobroken(w)))
 			break;
-		r = TRY(tryone(w, t));
+		r = tryheld(w, t);
 	}
 	ioend(w, t->done > 0 ? 1 : r);
 	if (w->real) {

@@ -142,6 +142,7 @@ static int
 polljoined(struct pollfd *fds, nfds_t n, int64_t ns)
 {
 	int64_t deadline = NODEADLINE;
+	struct gthread *th = gthreadof(getg());
 	struct joined j = { .n = 0 };
 	bool small = n <= MAXJOIN;
 	nfds_t i;
@@ -151,10 +152,14 @@ polljoined(struct pollfd *fds, nfds_t n, int64_t ns)
 		small = plan(&j, fds[i].fd, fds[i].events);
 	cancelpoint();
 	for (;;) {
+		store_rlx(&th->handled, 0);
 		r = (int)TRY(
 		    rawsyscall(SYS_poll, (long)fds, (long)n, 0, 0, 0, 0));
 		if (r > 0)
 			ioturn();
+		/* A signal that went to another thread. */
+		if (r == -EINTR && load_rlx(&th->handled) == 0)
+			continue;
 		if (r != 0 || ns == 0)
 			return r == -EPERM ? -EFAULT : r;
 		if (!small)
@@ -302,10 +307,14 @@ selectjoined(int n, fd_set *r, fd_set *w, fd_set *e, int64_t ns)
 	int64_t deadline = NODEADLINE;
 	struct joined j = { .n = 0 };
 	bool small = planset(&j, n, r, w, e);
+	struct gthread *th = gthreadof(getg());
 	int ready;
 
 	for (;;) {
+		store_rlx(&th->handled, 0);
 		ready = selectnow(n, r, w, e);
+		if (ready < 0 && errno == EINTR && load_rlx(&th->handled) == 0)
+			continue;
 		if (ready != 0)
 			return ready;
 		if (!small)

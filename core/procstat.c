@@ -1,0 +1,101 @@
+/*
+ * Whether a kernel thread sleeps.  Only /proc tells, and to read it takes a
+ * descriptor, whose number the program might be about to use: a dup2() onto it
+ * would be followed by our close().  So a thread with a table of descriptors of
+ * its own reads for sysmon.  It is made at the first question.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "core/runtime.h"
+
+#define PATIENCE 2000000 /* ns that sysmon waits for an answer */
+
+enum { UNKNOWN, AWAKE, ASLEEP };
+
+static bool made;
+static bool refused;	  /* by the system: nobody reads */
+static uint32_t asked;	  /* atomic; sysmon: questions so far */
+static uint32_t answered; /* atomic; the reader: answers so far */
+static int32_t about;	  /* the thread of the last question */
+static uint32_t answer;	  /* to it */
+
+/* State S or D, as opposed to waiting for a CPU. */
+static uint32_t
+state(int32_t tid)
+{
+	char path[48] = "/proc/self/task/", buf[256], *p;
+	size_t n = strlen(path);
+	long fd, r;
+
+	n += fmtu64(path + n, (uint64_t)tid);
+	memcpy(path + n, "/stat", 6);
+	fd = rawsyscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC,
+	    0, 0, 0);
+	if (fd < 0)
+		return UNKNOWN;
+	r = rawsyscall(SYS_read, fd, (long)buf, sizeof(buf) - 1, 0, 0, 0);
+	rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (r <= 0)
+		return UNKNOWN;
+	buf[r] = 0;
+	p = strrchr(buf, ')'); /* the name may hold anything */
+	if (p == NULL || p[1] == 0)
+		return UNKNOWN;
+	return p[2] == 'S' || p[2] == 'D' ? ASLEEP : AWAKE;
+}
+
+static void *
+reader(void *arg)
+{
+	uint32_t n = 0;
+	bool own = osownfiles();
+
+	(void)arg;
+	for (;;) {
+		while (load_acq(&asked) == n)
+			futexsleep(&asked, n, CLOCKID_MONO, NODEADLINE);
+		n = load_acq(&asked);
+		store_rlx(&answer, own ? state(about) : UNKNOWN);
+		store_rel(&answered, n);
+		futexwakeup(&answered, 1);
+	}
+	return NULL;
+}
+
+/* sysmon only.  unknown is returned when nobody can say. */
+bool
+ossleeping(int32_t tid, bool unknown)
+{
+	uint32_t n = asked, was;
+	int64_t deadline;
+
+	if (!made && !refused) {
+		made = newosprocm(reader, NULL) == 0;
+		refused = !made;
+	}
+	/* It may still be at the last one, for want of a CPU. */
+	if (!made || load_acq(&answered) != n)
+		return unknown;
+	about = tid;
+	store_rel(&asked, n + 1);
+	futexwakeup(&asked, 1);
+	deadline = nanotime() + PATIENCE;
+	while ((was = load_acq(&answered)) != n + 1)
+		if (futexsleep(&answered, was, CLOCKID_MONO, deadline) ==
+		    -ETIMEDOUT)
+			return unknown;
+	if (load_rlx(&answer) == UNKNOWN)
+		return unknown;
+	return load_rlx(&answer) == ASLEEP;
+}
+
+/* The child has no reader. */
+void
+procstatforkchild(void)
+{
+	made = refused = false;
+	asked = answered = 0;
+}
