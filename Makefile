@@ -79,8 +79,8 @@ UNIT := $(UNIT_SRC:%.c=$(OUT)/%)
 # --- build ------------------------------------------------------------------
 
 .DELETE_ON_ERROR:
-.PHONY: all unit check demo bench soak coverage lint format install uninstall \
-	deps clean help FORCE
+.PHONY: all unit check demo bench bench-net bench-apps soak coverage lint \
+	format install uninstall deps clean help FORCE
 
 all: $(LIB) $(GMPRUN) ## the library and gmprun (the default)
 
@@ -153,6 +153,12 @@ demo: ## a program on 2,000 threads, natively and under the preload
 bench: all ## how fast, natively and under the preload (some minutes)
 	$(PYTHON) tests/bench/run
 
+bench-net: all ## echo servers, pipes and files, beside Go too (some minutes)
+	$(PYTHON) tests/bench/run --net $(if $(shell command -v go),--go)
+
+bench-apps: all ## servers under load, natively and preloaded (some minutes)
+	tests/compat/bench --lib $(LIB)
+
 soak: all ## every guest REPEAT times over (50)
 	tests/guest/run --lib $(LIB) --repeat $(REPEAT)
 
@@ -219,6 +225,6 @@ deps: ## installs the Debian or Ubuntu packages that are missing
 	@tools/deps $(PACKAGES)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 	@echo; echo '  BUILD=release|debug|asan|ubsan|cov  (now $(BUILD), in $(OUT)/)'
 	@echo '  CC=gcc|clang  PREFIX=/usr/local  DESTDIR=  CFLAGS=  LDFLAGS='

@@ -123,9 +123,9 @@ netpollbreak(void)
 
 /*
  * Waits at most delay ns (negative: without end) for events, and takes the Gs that
- * they wake.
+ * they wake.  True when it was ended by netpollbreak().
  */
-static void
+static bool
 netpoll(int64_t delay, struct woken *w)
 {
 	struct epoll_event ev[NEVENTS];
@@ -155,6 +155,13 @@ netpoll(int64_t delay, struct woken *w)
 			netpollbreak();
 	}
 	store_rlx(&sched.lastpoll, nanotime());
+	return broken;
+}
+
+static bool
+none(const struct woken *w)
+{
+	return w->ready.n + w->direct.n == 0;
 }
 
 /*
@@ -170,7 +177,7 @@ netpollnow(int64_t now, struct woken *w)
 		return false;
 	netpoll(0, w);
 	store_rel(&sched.polling, 0);
-	return w->ready.n + w->direct.n != 0;
+	return !none(w);
 }
 
 /*
@@ -200,9 +207,15 @@ netpollsleep(struct m *mp, struct woken *w)
 	}
 	if (mp->sigmask != ALLSIGNALS && delay != 0)
 		setsigmask(mp, ALLSIGNALS);
-	if (!note)
-		netpoll(delay, w);
-	else if (delay > 0)
+	/* Many events find nobody who waits: they are no reason to get a P. */
+	while (!note && !netpoll(delay, w) && none(w)) {
+		if (when == 0)
+			continue;
+		delay = when - nanotime();
+		if (delay <= 0)
+			break;
+	}
+	if (note && delay > 0)
 		notetsleep(&sched.pollnote, delay);
 	store_rel(&sched.pollsleep, 0);
 	return true;

@@ -145,6 +145,14 @@ reportrate(const char *name, long n)
 	printf("%s.cpu %.6g Mops/s\n", name, (double)n / timing.cpu / 1e6);
 }
 
+/* For what takes microseconds. */
+static inline void
+reportkilo(const char *name, long n)
+{
+	printf("%s.wall %.6g kops/s\n", name, (double)n / timing.wall / 1e3);
+	printf("%s.cpu %.6g kops/s\n", name, (double)n / timing.cpu / 1e3);
+}
+
 /*
  * Calls run(n), which brackets its n operations with start() and stop(), with
  * growing n until one call lasts as long as -d asks for; returns that n.  The

@@ -4,12 +4,18 @@ import contextlib
 import re
 import shutil
 
+from client.load import Figures, cpu
 from harness import answers, check, freeport
 
 GS = 1000
-# A connection is a thread that waits for its client's next request in the
-# kernel; beside them the server has some thirty threads for itself.
-IN_KERNEL = 1000 + 32
+# Connections wait for requests in the netpoller; the server has some thirty
+# threads for itself.
+IN_KERNEL = 32
+
+# What sysbench runs, with how many connections.
+CASES = [f"{script} {connections}"
+         for script in ("point_select", "read_only")
+         for connections in (16, 256, 1000)]
 
 ROWS = ["--tables=2", "--table-size=5000"]
 LOADS = [
@@ -20,10 +26,12 @@ LOADS = [
     ("oltp_read_only", "tcp", 256, 512),
     ("oltp_read_only", "socket", 1000, 1000),
 ]
-QUERY = """
+TABLES = """
 select count(*), sum(k), sum(crc32(c)) from sbtest1;
 select count(*), sum(k), sum(crc32(pad)) from sbtest2;
 select k % 10 d, count(*) n, max(c) from sbtest1 group by d order by n, d;
+"""
+QUERY = TABLES + """
 show global status like 'Com_select';
 show global status like 'Max_used_connections';
 show global status like 'Aborted_clients';
@@ -47,7 +55,8 @@ class Server:
                 "--innodb-log-file-size=8M", "--skip-name-resolve",
                 "--innodb-buffer-pool-size=32M",
                 f"--pid-file={self.half.path('my.pid')}"]
-        with self.half.server(argv, lambda: answers(self.socket)):
+        with self.half.server(argv, lambda: answers(self.socket)) as process:
+            self.process = process
             yield self
 
     def sql(self, text, *args):
@@ -72,6 +81,38 @@ class Server:
         check(done and int(done[1]) == events, "sysbench lost events", out)
         errors = re.search(r"ignored errors: +(\d+)", out)
         check(errors and int(errors[1]) == 0, "sysbench saw errors", out)
+
+
+def share(histogram, part):
+    """The time, in ms, that this part of all events stays below."""
+    left = part * sum(count for _, count in histogram)
+    for ms, count in histogram:
+        left -= count
+        if left <= 0:
+            return ms
+    return 0
+
+
+def bench(half, case, seconds):
+    script, connections = case.split()
+    data = half.path("data")
+    shutil.copytree(half.shared + "/data", data)
+    with Server(half, data).up() as server:
+        tables = server.sql(TABLES, "sbtest")
+        before = cpu(server.process)
+        out = server.sysbench(
+            "oltp_" + script, "socket", f"--threads={connections}",
+            f"--time={seconds:.0f}", "--histogram", "run")
+        used = cpu(server.process) - before
+        errors = re.search(r"ignored errors: +(\d+)", out)
+        check(errors and int(errors[1]) == 0, "sysbench saw errors", out)
+        check(server.sql(TABLES, "sbtest") == tables, "other data, now")
+    rate = re.search(r"transactions: +(\d+) +\(([\d.]+) per sec", out)
+    histogram = [(float(ms), int(count)) for ms, count in re.findall(
+        r"^ +([\d.]+) \|\**\s+(\d+)$", out, re.M)]
+    check(rate and histogram, "sysbench shows no figures", out)
+    return Figures(float(rate[2]), share(histogram, 0.5),
+                   share(histogram, 0.99), used / int(rate[1]) * 1e6)
 
 
 def setup(half):

@@ -1,11 +1,15 @@
 """memcached: four workers under 50 connections, checked answers and load."""
 
+import contextlib
 import threading
 import zlib
 
+from client.load import load, write
 from harness import Wire, answers, check, freeport
 
 GS = 8
+
+CASES = [50, 1000]
 
 CLIENTS = 50
 KEYS = 60
@@ -77,11 +81,34 @@ def clients(port, half):
         raise failures[0]
 
 
-def run(half):
+@contextlib.contextmanager
+def memcached(half, *args):
     port = freeport()
     with half.server(["/usr/bin/memcached", "-u", "root", "-l", "127.0.0.1",
-                      "-p", port, "-U", "0", "-t", "4", "-m", "64"],
-                     lambda: answers(port)):
+                      "-p", port, "-U", "0", "-t", "4", "-m", "64", *args],
+                     lambda: answers(port)) as server:
+        yield server, port
+
+
+def bench(half, connections, seconds):
+    pairs = []
+    for key in range(KEYS):
+        name, data = b"b%d" % key, value(0, key)
+        pairs.append((b"set %s 0 0 %d\r\n%s\r\n" % (name, len(data), data),
+                      b"STORED\r\n"))
+        pairs += 3 * [(b"get %s\r\n" % name, b"VALUE %s 0 %d\r\n%s\r\nEND\r\n"
+                       % (name, len(data), data))]
+    with memcached(half, "-c", "2000") as (server, port):
+        with Wire(port, half.timeout) as wire:
+            for request, _ in pairs[::4]:
+                wire.send(request)
+                check(wire.line() == "STORED", "set failed")
+        return load(half, server, port, write(half, pairs), connections,
+                    seconds)
+
+
+def run(half):
+    with memcached(half) as (_, port):
         with half.clock():
             with Wire(port, half.timeout) as wire:
                 wire.send(b"set shared 0 0 1\r\n0\r\n")

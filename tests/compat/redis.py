@@ -1,11 +1,15 @@
 """redis-server: two I/O threads, redis-benchmark, and checked answers."""
 
+import contextlib
 import threading
 
+from client.load import load, write
 from harness import Failure, Wire, check, freeport
 
 # Three for work in the background; the second I/O thread, where there is one.
 GS = 3
+
+CASES = [50, 1000]
 
 CLIENTS = 30
 ROUNDS = 80
@@ -72,7 +76,8 @@ def clients(port, half):
         raise failures[0]
 
 
-def run(half):
+@contextlib.contextmanager
+def redis(half):
     port = freeport()
     # The I/O threads wait for each other by spinning: they need a P each,
     # until the scheduler preempts.
@@ -83,7 +88,29 @@ def run(half):
                       # A crash shall leave a core file, at once.
                       "--crash-log-enabled", "no",
                       "--dir", half.dir],
-                     lambda: up(port)):
+                     lambda: up(port)) as server:
+        yield server, port
+
+
+def bench(half, connections, seconds):
+    pairs = []
+    for n in range(100):
+        key, text = b"$4\r\nk%03d" % n, b"%d" % n * 20
+        text = b"$%d\r\n%s\r\n" % (len(text), text)
+        pairs.append((b"*3\r\n$3\r\nSET\r\n%s\r\n%s" % (key, text),
+                      b"+OK\r\n"))
+        pairs += 3 * [(b"*2\r\n$3\r\nGET\r\n%s\r\n" % key, text)]
+    with redis(half) as (server, port):
+        with Wire(port, half.timeout) as wire:
+            for request, _ in pairs[::4]:
+                wire.send(request)
+                check(reply(wire) == "OK", "SET failed")
+        return load(half, server, port, write(half, pairs), connections,
+                    seconds)
+
+
+def run(half):
+    with redis(half) as (_, port):
         with half.clock():
             half.tool(["/usr/bin/redis-benchmark", "-p", port, "-c", "50",
                        "-n", "20000", "-P", "16", "-q",

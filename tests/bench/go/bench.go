@@ -57,6 +57,11 @@ func reportrate(name string, n int) {
 	report(name+".cpu", float64(n)/float64(cpu)*1e3, "Mops/s")
 }
 
+func reportkilo(name string, n int) {
+	report(name+".wall", float64(n)/float64(wall)*1e6, "kops/s")
+	report(name+".cpu", float64(n)/float64(cpu)*1e6, "kops/s")
+}
+
 func measure(run func(n int), n int) int {
 	for {
 		run(n)
@@ -450,6 +455,12 @@ func main() {
 		reporttime("sleep", *count**times)
 	case "wrapper":
 		readzero()
+	case "echo":
+		echo()
+	case "pipes":
+		pipes()
+	case "direct":
+		direct(variant)
 	default:
 		fmt.Fprintln(os.Stderr, "unknown benchmark", name)
 		os.Exit(2)

@@ -1,0 +1,84 @@
+"""nginx that reads its files on a pool of threads (aio threads)."""
+
+import contextlib
+import os
+
+from client.load import load, write
+from harness import answers, corpus, freeport
+
+GS = 32
+TREE = True
+# The threads of the pool wait on a condition variable, and read from a disk;
+# the main threads of the two processes wait for signals and in epoll.
+IN_KERNEL = 32 + 2
+
+CASES = [10, 200]
+
+SIZES = [1, 1000, 65536, 200000]
+CONFIG = """
+daemon off;
+worker_processes 1;
+user root;
+pid {dir}/pid;
+error_log {dir}/error.log;
+# Else it takes them out of its environment.
+env GMPDEBUG;
+env GMP_MODE;
+env GMPPROCS;
+thread_pool default threads=32;
+events {{ worker_connections 1024; }}
+http {{
+	access_log off;
+	keepalive_requests 1000000;
+	sendfile off;
+	aio threads;
+	output_buffers 2 64k;
+	client_body_temp_path {dir}/body;
+	proxy_temp_path {dir}/proxy;
+	fastcgi_temp_path {dir}/fastcgi;
+	uwsgi_temp_path {dir}/uwsgi;
+	scgi_temp_path {dir}/scgi;
+	server {{
+		listen 127.0.0.1:{port};
+		root {dir}/www;
+	}}
+}}
+"""
+
+
+def content(size):
+    return corpus(size, size)
+
+
+@contextlib.contextmanager
+def nginx(half):
+    port = freeport()
+    os.mkdir(half.path("www"))
+    for size in SIZES:
+        with open(half.path(f"www/{size}"), "wb") as f:
+            f.write(content(size))
+    with open(half.path("conf"), "w") as f:
+        f.write(CONFIG.format(dir=half.dir, port=port))
+    with half.server(["/usr/sbin/nginx", "-p", half.dir, "-e",
+                      half.path("error.log"), "-c", half.path("conf")],
+                     lambda: answers(port)) as server:
+        yield server, port
+
+
+def pairs(half, sizes):
+    return write(half, [(b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % size,
+                         content(size)) for size in sizes])
+
+
+def bench(half, connections, seconds):
+    with nginx(half) as (server, port):
+        return load(half, server, port, pairs(half, [1000, 65536]),
+                    connections, seconds, "http")
+
+
+def run(half):
+    with nginx(half) as (server, port):
+        for connections in CASES:
+            load(half, server, port, pairs(half, SIZES), connections, 0.5,
+                 "http")
+    return "every answer was right"

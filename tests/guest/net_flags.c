@@ -1,0 +1,250 @@
+/*
+ * O_NONBLOCK belongs to the program: nobody who shares a description sees it
+ * come and go while threads wait, and whoever sets it, by whatever number and in
+ * whatever process, has it heeded.
+ */
+#include "net.h"
+
+static int s[3][2];
+static volatile int stop;
+
+static void *
+waits(void *arg)
+{
+	int *p = arg;
+	char c;
+
+	while (read(p[0], &c, 1) == 1)
+		continue;
+	return NULL;
+}
+
+static void *
+writes(void *arg)
+{
+	int *p = arg;
+	char zeros[2000] = "";
+
+	while (!stop)
+		CHECK(write(p[1], zeros, sizeof zeros) == sizeof zeros);
+	shutdown(p[1], SHUT_WR);
+	close(p[1]);
+	return NULL;
+}
+
+/* Another process, and threads of this one, look all the time. */
+static int
+watches(void)
+{
+	int64_t end = now(CLOCK_MONOTONIC) + 300 * MSEC;
+
+	while (now(CLOCK_MONOTONIC) < end)
+		for (int i = 0; i < 3; i++)
+			for (int k = 0; k < 2; k++)
+				CHECK(!(fcntl(s[i][k], F_GETFL) & O_NONBLOCK));
+	return failures != 0;
+}
+
+static void
+unseen(void)
+{
+	pthread_t t[6];
+	pid_t pid;
+
+	makepair(s[0], TCP);
+	makepair(s[1], USTREAM);
+	makepair(s[2], PIPE);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		_exit(watches());
+	for (int i = 0; i < 6; i++)
+		t[i] = spawn(i % 2 != 0 ? writes : waits, s[i / 2]);
+	report("the other process", pid);
+	stop = 1;
+	for (int i = 1; i < 6; i += 2)
+		finish(t[i]);
+	for (int i = 0; i < 6; i += 2)
+		finish(t[i]);
+	for (int i = 0; i < 3; i++)
+		close(s[i][0]);
+}
+
+/* A thread looks at the flags of a socket that another connects. */
+static struct sockaddr_in where;
+static int connecting;
+
+static void *
+connects(void *arg)
+{
+	while (!stop) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		__atomic_store_n(&connecting, fd, __ATOMIC_RELEASE);
+		CHECK(
+		    connect(fd, (struct sockaddr *)&where, sizeof where) == 0);
+		CHECK(!(fcntl(fd, F_GETFL) & O_NONBLOCK));
+		close(fd);
+	}
+	return arg;
+}
+
+static void *
+accepts(void *arg)
+{
+	int fd;
+
+	while ((fd = accept(*(int *)arg, NULL, NULL)) >= 0) {
+		CHECK(!(fcntl(fd, F_GETFL) & O_NONBLOCK));
+		close(fd);
+	}
+	return NULL;
+}
+
+static void
+connectunseen(void)
+{
+	int l = listenon(&where, 50);
+	pthread_t a = spawn(accepts, &l), c;
+	int64_t end = now(CLOCK_MONOTONIC) + 200 * MSEC;
+
+	stop = 0;
+	c = spawn(connects, NULL);
+	while (now(CLOCK_MONOTONIC) < end) {
+		int f = fcntl(__atomic_load_n(&connecting, __ATOMIC_ACQUIRE),
+		    F_GETFL);
+		CHECK(f == -1 || !(f & O_NONBLOCK));
+	}
+	stop = 1;
+	finish(c);
+	shutdown(l, SHUT_RD);
+	finish(a);
+	close(l);
+	printf("unseen\n");
+}
+
+/* --- heeded --------------------------------------------------------------- */
+
+static int tofd;
+
+static int
+setsit(void)
+{
+	CHECK(fcntl(tofd, F_SETFL, O_RDWR | O_NONBLOCK) == 0);
+	return failures != 0;
+}
+
+static int
+settime(void)
+{
+	timeout(tofd, SO_RCVTIMEO, 10);
+	return failures != 0;
+}
+
+/* A second number for a description, over a socket to ourselves. */
+static int
+passed(int fd)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} u;
+	char c = 'x';
+	struct iovec v = { &c, 1 };
+	struct msghdr m = { .msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = u.space,
+		.msg_controllen = sizeof u.space };
+	struct cmsghdr *h;
+	int p[2];
+
+	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, p) == 0);
+	memset(&u, 0, sizeof u);
+	h = CMSG_FIRSTHDR(&m);
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(h), &fd, sizeof fd);
+	MUST(sendmsg(p[0], &m, 0) == 1);
+	m.msg_controllen = sizeof u.space;
+	MUST(recvmsg(p[1], &m, 0) == 1);
+	h = CMSG_FIRSTHDR(&m);
+	MUST(h != NULL);
+	memcpy(&fd, CMSG_DATA(h), sizeof fd);
+	closepair(p);
+	return fd;
+}
+
+static void
+heeded(void)
+{
+	for (int way = 0; way < 10; way++) {
+		static const char *const ways[] = { "fcntl", "ioctl", "dup",
+			"passed", "another process", "time, another process",
+			"time, passed", "F_DUPFD", "back", "time, dup" };
+		int p[2], on = 1, other = -1, kind;
+		char c;
+		for (kind = TCP; kind < PAIRKINDS; kind++) {
+			int timed = way == 5 || way == 6 || way == 9;
+			if (kind == PIPE && timed)
+				continue;
+			makepair(p, (enum pairkind)kind);
+			/* Known as one that blocks. */
+			struct call k = CALL(READ, p[0], &c, 1, 0);
+			callbegin(&k);
+			usleep(2000);
+			CHECK(write(p[1], "x", 1) == 1);
+			CHECK(callend(&k) == 1);
+			tofd = p[0];
+			other = way == 2 || way == 9 ? dup(p[0])
+			    : way == 3 || way == 6   ? passed(p[0])
+			    : way == 7		     ? fcntl(p[0], F_DUPFD, 50)
+						     : -1;
+			if (other >= 0)
+				tofd = other;
+			if (way == 1)
+				CHECK(ioctl(p[0], FIONBIO, &on) == 0);
+			else if (way == 6 || way == 9)
+				settime();
+			else if (way == 4 || way == 5) {
+				pid_t pid = fork();
+				if (pid == 0)
+					_exit(way == 4 ? setsit() : settime());
+				int status;
+				CHECK(waitpid(pid, &status, 0) == pid &&
+				    status == 0);
+			} else
+				setsit();
+			if (way == 8) {
+				CHECK(fcntl(p[0], F_SETFL, 0) == 0);
+				callbegin(&k);
+				usleep(2000);
+				CHECK(!callover(&k));
+				CHECK(write(p[1], "x", 1) == 1);
+				CHECK(callend(&k) == 1);
+			} else {
+				k = CALL(READ, p[0], &c, 1, 0);
+				callbegin(&k);
+				if (!EVENTUALLY(callover(&k))) {
+					printf("NOT OK: not heeded\n");
+					CHECK(write(p[1], "x", 1) == 1);
+				}
+				long r = callend(&k);
+				printf("%s, %s: %ld %s\n", ways[way],
+				    pairnames[kind], r,
+				    errname(r < 0 ? k.err : 0));
+			}
+			if (other >= 0)
+				close(other);
+			closepair(p);
+		}
+	}
+}
+
+int
+main(void)
+{
+	unseen();
+	connectunseen();
+	heeded();
+	return done();
+}
