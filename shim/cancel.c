@@ -46,10 +46,13 @@ cancelpoint(void)
 bool
 cancelpending(void)
 {
-	uint32_t word = load_acq(gcancelword(getg()));
+	uint32_t word;
 
 	/* No bits are known: nobody has been cancelled yet. */
-	return cancelledbits != 0 && (word & disabledbit) == 0 &&
+	if (likely(load_rlx(&cancelledbits) == 0))
+		return false;
+	word = load_acq(gcancelword(getg()));
+	return (word & disabledbit) == 0 &&
 	    (word & cancelledbits) == cancelledbits;
 }
 

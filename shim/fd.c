@@ -355,7 +355,8 @@ fdclosed(int fd)
 void
 iobegin(struct iowait *w, int fd, enum pollmode mode, bool socket)
 {
-	cancelpoint();
+	if (unlikely(cancelpending()))
+		cancelpoint();
 	w->fd = w->number = fd;
 	w->mode = mode;
 	w->socket = socket;

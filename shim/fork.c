@@ -24,6 +24,7 @@ static void
 inchild(void)
 {
 	forkchild();
+	fdforked();
 	onceforkchild();
 	signalforkchild();
 	memforkchild();
