@@ -43,7 +43,7 @@
 #include "core/runtime.h"
 
 #define NEWMRETRY 10000000 /* ns */
-#define GLOBMANY 128	   /* Gs on the global queue */
+#define GLOBSHARE 32	   /* Gs of the global queue for 64 turns of others */
 #define IOTURNS 64	   /* reads in a row */
 #define IOLOOKS 100000	   /* ns between looks at the netpoller */
 #define NEWMREFUSED 200	   /* times in a row until it is said */
@@ -481,7 +481,7 @@ finish(struct g *prev)
 static struct g *
 nextlocal(struct m *mp, struct p *pp)
 {
-	uint32_t n = ++pp->switches, waiting;
+	uint32_t n = ++pp->switches;
 	bool inherit;
 	struct g *gp;
 	int64_t when;
@@ -492,12 +492,7 @@ nextlocal(struct m *mp, struct p *pp)
 		when = load_rlx(&pp->timer0when);
 		if (when != 0 && when <= nanotime())
 			return NULL;
-	}
-	/* When many have overflowed into it the global queue gets a fair share. */
-	if (n % 2 == 0) {
-		waiting = (uint32_t)load_rlx(&sched.runqsize);
-		if (unlikely(waiting > GLOBMANY) ||
-		    (n % 64 == 0 && waiting != 0)) {
+		if (n % 64 == 0 && load_rlx(&sched.runqsize) != 0) {
 			mp->globfirst = true;
 			return NULL;
 		}
@@ -799,7 +794,7 @@ top:
 		 */
 		*inherit = mp->globfirst;
 		mp->globfirst = false;
-		gp = globget(pp, 1);
+		gp = globget(pp, GLOBSHARE);
 		if (gp != NULL)
 			return gp;
 	}

@@ -396,6 +396,7 @@ struct g *
 globrunqget(struct p *pp, int max)
 {
 	uint32_t n = sched.runqsize / (uint32_t)sched.gomaxprocs + 1;
+	uint32_t room = RUNQSIZE - (pp->runqtail - load_acq(&pp->runqhead));
 	struct g *gp, *first;
 
 	if (sched.runqsize == 0)
@@ -404,6 +405,9 @@ globrunqget(struct p *pp, int max)
 		n = sched.runqsize;
 	if (max > 0 && n > (uint32_t)max)
 		n = (uint32_t)max;
+	/* A full ring would flow back, over sched.lock. */
+	if (n > 1 + room)
+		n = 1 + room;
 	if (n > RUNQSIZE / 2)
 		n = RUNQSIZE / 2;
 	store_rlx(&sched.runqsize, sched.runqsize - n);
