@@ -8,6 +8,8 @@
  *	cpu.h	procyield(), threadpointer(), rawsyscall(), cpuinit()
  *	cpu.c	what the processor can do
  *	tcb.h	the thread control block of this port's TLS variant
+ *	detour.h	detourmake(), detourwrite(): a jump over a function's entry
+ *	detour.c	the decoder for that
  *
  * Nothing outside arch/ may know a register, an instruction, or where a TCB
  * keeps its self pointer.
@@ -17,6 +19,7 @@
 
 #if defined(__x86_64__)
 #include "arch/x86_64/cpu.h"
+#include "arch/x86_64/detour.h"
 #include "arch/x86_64/gobuf.h"
 #include "arch/x86_64/tcb.h"
 #else
