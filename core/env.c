@@ -1,4 +1,4 @@
-/* GMPPROCS, GMP_MODE and GMPDEBUG, read once before the first thread. */
+/* GMPPROCS, GMP_MODE, GMP_DETOURS and GMPDEBUG, read once before the first thread. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +7,7 @@
 struct debugvars debug;
 int envprocs;
 enum gmpmode envmode = MODE_MN;
+bool envdetours = true;
 
 /* A whole decimal number from 0 to max, or -1. */
 static int64_t
@@ -29,7 +30,7 @@ number(const char *s, size_t n, int64_t max)
 
 #define DEBUGKEYS                                                              \
 	"allowed is a comma-separated list of checkdead=0|1, "                 \
-	"randomize=SEED, stats=PREFIX; ignored"
+	"detours=0|1, randomize=SEED, stats=PREFIX; ignored"
 
 /* One key=value of GMPDEBUG; false when it is none of ours. */
 static bool
@@ -43,6 +44,13 @@ debugkey(const char *key, size_t nkey, const char *val, size_t nval)
 		if (v < 0)
 			return false;
 		debug.checkdead = v != 0;
+		return true;
+	}
+	if (nkey == 7 && memcmp(key, "detours", 7) == 0) {
+		v = number(val, nval, 1);
+		if (v < 0)
+			return false;
+		debug.detours = v != 0;
 		return true;
 	}
 	if (nkey == 9 && memcmp(key, "randomize", 9) == 0) {
@@ -82,7 +90,8 @@ parsedebug(const char *s)
 }
 
 /* Our variables as the process was started with them; NULL: not set. */
-static const char *const settings[] = { "GMPPROCS", "GMP_MODE", "GMPDEBUG" };
+static const char *const settings[] = { "GMPPROCS", "GMP_MODE", "GMP_DETOURS",
+	"GMPDEBUG" };
 static char *saved[nelem(settings)];
 
 /*
@@ -150,7 +159,28 @@ parsedebugvars(void)
 			badsetting("GMP_MODE", s,
 			    "allowed are off, bound and mn; using mn");
 	}
+	s = setting("GMP_DETOURS");
+	if (s != NULL) {
+		v = number(s, strlen(s), 1);
+		if (v >= 0)
+			envdetours = v != 0;
+		else
+			badsetting("GMP_DETOURS", s,
+			    "allowed are 0 and 1; using 1");
+	}
 	s = setting("GMPDEBUG");
 	if (s != NULL)
 		parsedebug(s);
+}
+
+bool
+detourswanted(void)
+{
+	return envdetours;
+}
+
+bool
+detoursshown(void)
+{
+	return debug.detours;
 }

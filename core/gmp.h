@@ -53,6 +53,22 @@ enum gmpmode {
 enum gmpmode schedinit(void);
 
 /*
+ * Called by schedinit() in MODE_MN, before the calling thread is a G and before
+ * the runtime has made a kernel thread.
+ */
+extern void (*starthook)(void);
+
+/* What the environment says of detours (shim/detour.c); in starthook. */
+bool detourswanted(void);
+bool detoursshown(void);
+
+/*
+ * False in the child of vfork() and posix_spawn(), which has our memory, but
+ * descriptors of its own.  Not in MODE_OFF.
+ */
+bool ourprocess(void);
+
+/*
  * True when the calling thread is a G that shares its M with others, that is,
  * when a call that may block has to be announced.  False on a bound G, on a
  * foreign thread, in a child between vfork and exec: there the plain libc call
@@ -475,6 +491,9 @@ void forkchild(void);
 void *persistentalloc(size_t n);
 
 /* --- panic ---------------------------------------------------------------- */
+
+/* To stderr. */
+void print(const char *s);
 
 /* A broken invariant of ours: says so with the scheduler's state, aborts. */
 _Noreturn void throw(const char *msg);

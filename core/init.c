@@ -1,11 +1,13 @@
 /* The start of the runtime, and its new start in the child of a fork. */
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "core/runtime.h"
 
 #define G0STACK (256 * 1024)
 #define MAXMS 10000 /* Go's limit too */
 
+void (*starthook)(void);
 static struct mutex initlock;
 
 /*
@@ -87,6 +89,7 @@ start(void)
 	err = tlsinit();
 	if (err != NULL)
 		return fallback(err);
+	sched.pid = (int32_t)rawsyscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	sched.starttime = nanotime();
 	if (envmode == MODE_BOUND) {
 		procresize(1);
@@ -100,6 +103,8 @@ start(void)
 	if (err != NULL)
 		return fallback(err);
 	procresize(defaultmaxprocs());
+	if (starthook != NULL)
+		starthook();
 	err = adoptmain();
 	if (err != NULL)
 		return fallback(err);
@@ -123,6 +128,12 @@ schedinit(void)
 	}
 	unlock(&initlock);
 	return sched.mode;
+}
+
+bool
+ourprocess(void)
+{
+	return rawsyscall(SYS_getpid, 0, 0, 0, 0, 0, 0) == sched.pid;
 }
 
 /* --- fork ----------------------------------------------------------------- */

@@ -59,19 +59,20 @@ void persistentunlock(void);
 /* env.c */
 struct debugvars {
 	bool checkdead;
+	bool detours;
 	uint64_t randomize; /* seed, 0 when off */
 	const char *stats;  /* prefix of the statistics file, or NULL */
 };
 extern struct debugvars debug;
 extern int envprocs; /* GMPPROCS, or 0 */
 extern enum gmpmode envmode;
+extern bool envdetours; /* GMP_DETOURS */
 void parsedebugvars(void);
 
 /* panic.c */
 extern const char *const waitreasons[WAITREASONS];
 void badsetting(const char *var, const char *value, const char *allowed);
 size_t fmtu64(char *buf, uint64_t v);
-void print(const char *s);
 void printu(uint64_t v);
 void printx(uint64_t v);
 void schedtrace(void);

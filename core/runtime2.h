@@ -333,6 +333,7 @@ struct sched {
 	struct note pollnote; /* where it sleeps while there is no epoll */
 	struct note sysmonnote;
 	int64_t newmwhen;  /* sysmon: when to ask for a kernel thread again */
+	int32_t pid;	   /* of the process that has the runtime */
 	int64_t starttime; /* nanotime() */
 };
 

@@ -28,6 +28,24 @@ close(int fd)
 	return (int)ioresult(r);
 }
 
+/*
+ * Of this one nothing may be announced: the child of a posix_spawn() calls it,
+ * on the stack of libc's, with the parent's G.
+ */
+int
+closenocancel(int fd)
+{
+	bool ours = schedmode() == MODE_MN && ourprocess();
+	long r;
+
+	if (ours && !fdclosing(fd))
+		return (int)ioresult(-EBADF);
+	r = rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0);
+	if (ours)
+		fdclosed(fd);
+	return (int)ioresult(r);
+}
+
 /* --- ranges --------------------------------------------------------------- */
 
 /* Marks what is to be closed, up to last, or to before the first of ours. */

@@ -55,6 +55,9 @@ void fdlowat(void);
 /* O_NONBLOCK or a timeout of fd's has changed. */
 void fdchanged(int fd);
 
+/* libc's close() that is no cancellation point: a detour of its internal one. */
+int closenocancel(int fd);
+
 /*
  * Bracket a call that closes fd.  False when the number is the poller's own, for
  * which the program must get EBADF.

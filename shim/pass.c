@@ -25,7 +25,15 @@
 			return HANDOFF(libc.name args);                        \
 		return ANNOUNCE(libc.name args);                               \
 	}
-#define WHOLE(ret, name, params, args) BODY(HANDOFFFN, ret, name, params, args)
+#define STAY(ret, name, params, args) BODY(HANDOFFFN, ret, name, params, args)
+/* With detours what it calls announces itself. */
+#define WHOLE(ret, name, params, args)                                         \
+	EXPORT ret name params                                                 \
+	{                                                                      \
+		if (!ong() || detoured)                                        \
+			return libc.name args;                                 \
+		return HANDOFFFN(libc.name args);                              \
+	}
 
 #define SAME(ret, name, params, call)                                          \
 	EXPORT ret name params                                                 \

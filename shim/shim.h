@@ -78,6 +78,12 @@ extern struct libc libc __attribute__((visibility("hidden")));
 	})
 void leavefn(void *unused);
 
+/* --- detour.c ------------------------------------------------------------- */
+/* libc's own calls of read(), poll(), close() and the like come to our hooks. */
+extern bool detoured __attribute__((visibility("hidden")));
+/* Sees to that, unless it is switched off or cannot be. */
+void detourstart(void);
+
 /* --- key.c: called once by an ending thread ------------------------------- */
 void keysdestroy(void); /* destructors in POSIX order, then every value NULL */
 

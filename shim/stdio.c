@@ -1,7 +1,7 @@
 /*
  * The lock of a stream.  The functions that read and write through a stream are
- * libc's alone: they take the lock and sleep in the kernel without passing us,
- * and are left to the late handoff.
+ * libc's alone: they take the lock, and what they call comes to us by a detour
+ * (detour.c), or sleeps in the kernel and is left to the late handoff.
  */
 #include "shim/shim.h"
 

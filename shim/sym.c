@@ -19,11 +19,15 @@ resolve(const char *name)
 	return fn;
 }
 
-/* The stubs.  Two threads that race here store the same pointer. */
+/*
+ * The stubs.  Two threads that race here store the same pointer; but where
+ * detour.c has put another one, that stays.
+ */
 #define HOOK(ret, name, params, args)                                          \
 	static ret resolve_##name params                                       \
 	{                                                                      \
-		libc.name = (__typeof__(libc.name))resolve(#name);             \
+		cas_acqrel(&libc.name, resolve_##name,                         \
+		    (__typeof__(libc.name))resolve(#name));                    \
 		return libc.name args;                                         \
 	}
 #include "shim/hooks.def"

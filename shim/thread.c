@@ -211,6 +211,7 @@ threadsinit(void)
 	forkhandlers();
 	schedstart();
 	signalstart();
+	starthook = detourstart;
 	endhook = robustexit;
 	if (schedinit() == MODE_OFF)
 		return MODE_OFF;

@@ -39,5 +39,6 @@
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
+#include <wordexp.h>
 
 #endif

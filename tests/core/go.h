@@ -34,6 +34,7 @@ cleanenv(void)
 {
 	unsetenv("GMPPROCS");
 	unsetenv("GMP_MODE");
+	unsetenv("GMP_DETOURS");
 	unsetenv("GMPDEBUG");
 }
 

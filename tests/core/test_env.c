@@ -1,6 +1,6 @@
 /*
- * GMPPROCS, GMP_MODE and GMPDEBUG: what is understood, and what is said about the
- * rest.  They are read once in a process, and each test is one.
+ * GMPPROCS, GMP_MODE, GMP_DETOURS and GMPDEBUG: what is understood, and what is
+ * said about the rest.  They are read once in a process, and each test is one.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -61,6 +61,8 @@ Test(env, nothing_set_is_the_default)
 	cr_assert_not(debug.checkdead);
 	cr_assert_eq(debug.randomize, 0);
 	cr_assert_null(debug.stats);
+	cr_assert(detourswanted());
+	cr_assert_not(detoursshown());
 }
 
 /* --- GMPPROCS -------------------------------------------------------------------- */
@@ -139,6 +141,29 @@ BADMODE(capitals, "OFF")
 BADMODE(prefix, "bou")
 BADMODE(with_a_space, "off ")
 
+/* --- GMP_DETOURS ------------------------------------------------------------- */
+
+Test(env, detours_off)
+{
+	parsewith("GMP_DETOURS", "0");
+	assertsilent();
+	cr_assert_not(detourswanted());
+}
+
+Test(env, detours_on)
+{
+	parsewith("GMP_DETOURS", "1");
+	assertsilent();
+	cr_assert(detourswanted());
+}
+
+Test(env, detours_no_number_is_refused)
+{
+	parsewith("GMP_DETOURS", "2");
+	assertsaid("GMP_DETOURS", "2", "0 and 1");
+	cr_assert(detourswanted());
+}
+
 /* --- GMPDEBUG ------------------------------------------------------------------------ */
 
 Test(env, debug_checkdead)
@@ -146,6 +171,13 @@ Test(env, debug_checkdead)
 	parsewith("GMPDEBUG", "checkdead=1");
 	assertsilent();
 	cr_assert(debug.checkdead);
+}
+
+Test(env, debug_detours)
+{
+	parsewith("GMPDEBUG", "detours=1");
+	assertsilent();
+	cr_assert(detoursshown());
 }
 
 Test(env, debug_randomize)
