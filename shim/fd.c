@@ -19,11 +19,12 @@
 #define NCHUNKS 1024u
 #define MEMMAJOR 1 /* /dev/null and its neighbours */
 #define NSEC_PER_SEC 1000000000
+#define FLIPTIME 1000000000 /* ns */
 
 struct fdinfo {
 	uint8_t kind[POLLMODES]; /* enum fdkind */
 	bool private;		 /* no other number has its description */
-	uint8_t flipping;	 /* atomic: see fdflip() */
+	uint32_t flips;		 /* atomic: see fdhold() */
 	uint32_t gen;		 /* atomic: changes of options */
 	/* Options of a private socket: */
 	uint32_t known; /* the gen that they hold for; 0: unknown */
@@ -282,43 +283,52 @@ fddoesnotblock(int fd)
 	return info != NULL && load_rlx(&info->nonblock) && isknown(info);
 }
 
+/*
+ * info->flips is odd while somebody changes the flags.  Whoever waits for the end
+ * gives up after a while: he may be a handler that interrupted that thread.
+ */
 bool
-fdflip(int fd)
+fdhold(int fd)
 {
 	struct fdinfo *info = infoof(fd, true);
-	int on = 1;
-	long flags;
+	int64_t end = nanotime() + FLIPTIME;
+	uint32_t n;
 
-	while (info != NULL && xchg_acqrel(&info->flipping, 1) != 0)
+	while (info != NULL && nanotime() < end) {
+		n = load_acq(&info->flips);
+		if ((n & 1) == 0 && cas_acqrel(&info->flips, n, n + 1))
+			return true;
 		gosched();
-	flags = rawsyscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
-	if (flags >= 0 && !(flags & O_NONBLOCK)) {
-		rawsyscall(SYS_ioctl, fd, FIONBIO, (long)&on, 0, 0, 0);
-		return true;
 	}
-	if (info != NULL)
-		store_rel(&info->flipping, 0);
 	return false;
 }
 
 void
-fdunflip(int fd)
+fdrelease(int fd)
 {
-	struct fdinfo *info = infoof(fd, true);
-	int off = 0;
-
-	rawsyscall(SYS_ioctl, fd, FIONBIO, (long)&off, 0, 0, 0);
-	if (info != NULL)
-		store_rel(&info->flipping, 0);
+	xadd_acqrel(&infoof(fd, true)->flips, 1);
 }
 
-void
-fdsettled(int fd)
+int
+fdflags(int fd, int (*get)(int fd, int cmd, void *arg))
 {
 	struct fdinfo *info = infoof(fd, false);
+	int64_t end = 0;
+	uint32_t n;
+	int flags;
 
-	while (unlikely(info != NULL && load_acq(&info->flipping) != 0))
+	for (;;) {
+		n = info == NULL ? 0 : load_acq(&info->flips);
+		flags = get(fd, F_GETFL, NULL);
+		if (info == NULL ||
+		    ((n & 1) == 0 && load_acq(&info->flips) == n))
+			return flags;
+		if (end == 0)
+			end = nanotime() + FLIPTIME;
+		else if (nanotime() > end)
+			return flags;
 		gosched();
+	}
 }
 
 /* --- closing -------------------------------------------------------------- */

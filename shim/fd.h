@@ -32,12 +32,13 @@ void fdsetkind(int fd, enum pollmode mode, enum fdkind kind);
 bool fddoesnotblock(int fd);
 
 /*
- * Bracket a change of O_NONBLOCK for an instant.  False: the program has set it
- * meanwhile, and nothing is to be changed.  fdsettled() waits for the end.
+ * Bracket a change of O_NONBLOCK, so that one for an instant is not taken for the
+ * program's.  Without fdrelease() when it is false: go on all the same.
  */
-bool fdflip(int fd);
-void fdunflip(int fd);
-void fdsettled(int fd);
+bool fdhold(int fd);
+void fdrelease(int fd);
+/* F_GETFL by get, libc's, as it is outside of such brackets. */
+int fdflags(int fd, int (*get)(int fd, int cmd, void *arg));
 
 /* fd has just been opened: nothing is known of it. */
 void fdopened(int fd);

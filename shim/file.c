@@ -77,15 +77,17 @@ trycmd(int cmd)
 static int
 unlocked(int fd, int cmd, void *arg, int (*call)(int, int, void *))
 {
+	bool held;
 	int r;
 
 	switch (cmd) {
 	case F_GETFL:
-		fdsettled(fd);
-		break;
+		return fdflags(fd, call);
 	case F_SETFL:
-		fdsettled(fd);
+		held = fdhold(fd);
 		r = call(fd, cmd, arg);
+		if (held)
+			fdrelease(fd);
 		fdchanged(fd);
 		return r;
 	case F_DUPFD:
@@ -154,8 +156,10 @@ ioctl(int fd, unsigned long req, ...)
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
 	if (req == FIONBIO) {
-		fdsettled(fd);
+		bool held = fdhold(fd);
 		int r = libc.ioctl(fd, req, arg);
+		if (held)
+			fdrelease(fd);
 		fdchanged(fd);
 		return r;
 	}

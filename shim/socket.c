@@ -63,11 +63,20 @@ accept(int fd, __SOCKADDR_ARG addr, socklen_t *len)
 static long
 startconnect(int fd, const struct sockaddr *addr, socklen_t len)
 {
-	bool flipped = fdflip(fd);
-	long r = rawsyscall(SYS_connect, fd, (long)addr, len, 0, 0, 0);
+	bool held = fdhold(fd), flipped;
+	int on = 1, off = 0;
+	long flags, r;
 
+	flags = rawsyscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+	/* Not when the program has done it meanwhile: it would be undone. */
+	flipped = held && flags >= 0 && !(flags & O_NONBLOCK);
 	if (flipped)
-		fdunflip(fd);
+		rawsyscall(SYS_ioctl, fd, FIONBIO, (long)&on, 0, 0, 0);
+	r = rawsyscall(SYS_connect, fd, (long)addr, len, 0, 0, 0);
+	if (flipped)
+		rawsyscall(SYS_ioctl, fd, FIONBIO, (long)&off, 0, 0, 0);
+	if (held)
+		fdrelease(fd);
 	return r;
 }
 
