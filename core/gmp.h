@@ -311,6 +311,9 @@ void gosched(void);
  */
 bool canspin(int iter);
 
+/* Others are ready on the calling G's P: one of them may be who it waits for. */
+bool otherswait(void);
+
 /* CLOCK_MONOTONIC and CLOCK_REALTIME in nanoseconds. */
 int64_t nanotime(void);
 int64_t walltime(void);

@@ -651,6 +651,18 @@ canspin(int iter)
 	return true;
 }
 
+bool
+otherswait(void)
+{
+	struct g *gp = getg();
+	struct p *pp;
+
+	if (gp == NULL || gp->head.direct)
+		return false;
+	pp = load_rlx(&gp->m->p);
+	return pp != NULL && runqlen(pp) != 0;
+}
+
 /* --- finding work --------------------------------------------------------- */
 
 /* This M's P is wanted for a stop of the world. */

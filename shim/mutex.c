@@ -44,6 +44,7 @@
 enum { LOCKED = MUTEXALONE, WOKEN = 2, DIED = 4, STARVING = 8, WAITER = 16 };
 
 #define WOKENSPINS 20	   /* looks of a woken waiter before it parks again */
+#define MISSES 1024	   /* waits without, after such a spin in vain */
 #define STARVATION 1000000 /* ns, as Go's mutex has it */
 
 #define MAXBARGES 128
@@ -89,6 +90,31 @@ _Static_assert(offsetof(struct pmutex, kind) ==
 
 /* --- the word ------------------------------------------------------------- */
 
+/*
+ * Whether a woken waiter looks once more before it parks again.  It may be waiting
+ * for one that is ready on the same P, and would wait in vain: a holder that gave
+ * way with the mutex in his hands.  A spin that ended so is remembered.
+ */
+static uint32_t misses; /* of all mutexes; atomic, and need not be exact */
+
+static bool
+wokenspins(int spins)
+{
+	uint32_t n = load_rlx(&misses);
+
+	if (getmaxprocs() == 1)
+		return false;
+	if (spins >= WOKENSPINS) {
+		store_rlx(&misses, MISSES);
+		return false;
+	}
+	if (n != 0 && spins == 0 && otherswait()) {
+		store_rlx(&misses, n - 1);
+		return false;
+	}
+	return true;
+}
+
 /* 0, ETIMEDOUT, or EINVAL for a bad time, which counts only when it waits. */
 static __attribute__((noinline)) int
 lock_slow(struct pmutex *m, struct until u)
@@ -103,8 +129,12 @@ lock_slow(struct pmutex *m, struct until u)
 			next = waiter ? (v & ~(WOKEN | starved)) - WAITER : v;
 			next |= LOCKED;
 			/* Pairs with the release in release(). */
-			if (cas_acq(&m->word, &v, next))
+			if (cas_acq(&m->word, &v, next)) {
+				if (waiter != 0 && spins != 0 &&
+				    load_rlx(&misses) != 0)
+					store_rlx(&misses, 0);
 				return 0;
+			}
 			continue;
 		}
 		if (late) {
@@ -113,8 +143,7 @@ lock_slow(struct pmutex *m, struct until u)
 				return ETIMEDOUT;
 			continue;
 		}
-		if (waiter == 0 ? canspin(spins)
-				: spins < WOKENSPINS && getmaxprocs() > 1) {
+		if (waiter == 0 ? canspin(spins) : wokenspins(spins)) {
 			/*
 			 * A woken waiter is the only one on its way, and keeps
 			 * it so (WOKEN) as long as it does not park.  It looks
