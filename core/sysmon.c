@@ -133,7 +133,8 @@ retake(int64_t now)
 				wakep();
 		}
 		tick = load_rlx(&pp->schedtick);
-		if (tick != pp->lasttick) {
+		/* A P begins with tick 0, which was never seen. */
+		if (tick != pp->lasttick || pp->tickwhen == 0) {
 			pp->lasttick = tick;
 			pp->tickwhen = now;
 		} else if (now - pp->tickwhen >= SLICE) {
