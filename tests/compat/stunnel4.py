@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import time
 
 from client.load import echo, load, write
 from harness import answers, check, corpus, freeport
@@ -66,6 +67,10 @@ def stunnel(half):
         few = descriptors(server)
         yield server, plain
         closed(server)
+        # The last of its threads may be on their way out.
+        end = time.monotonic() + 10
+        while descriptors(server) > few and time.monotonic() < end:
+            time.sleep(0.1)
         check(descriptors(server) <= few, "stunnel keeps descriptors")
 
 
