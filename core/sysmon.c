@@ -55,6 +55,16 @@ sysmonwake(void)
 	}
 }
 
+/* Others than the G on it have a use for the P. */
+static bool
+wanted(struct p *pp, int64_t now)
+{
+	int64_t when = load_acq(&pp->timer0when);
+
+	return !runqempty(pp) || load_rlx(&sched.runqsize) != 0 ||
+	    (when != 0 && when <= now);
+}
+
 /*
  * The M runs a G and has not been in the scheduler since the last look.  True
  * when it sleeps in a call that nobody announced, and its P was taken.
@@ -62,9 +72,7 @@ sysmonwake(void)
 static bool
 latehandoff(struct p *pp, struct m *mp, int64_t now)
 {
-	int64_t when = load_acq(&pp->timer0when);
-	bool want = !runqempty(pp) || load_rlx(&sched.runqsize) != 0 ||
-	    (when != 0 && when <= now);
+	bool want = wanted(pp, now);
 	int64_t cpu = oscputime(mp->tid), still;
 
 	if (cpu < 0)
@@ -99,14 +107,8 @@ latehandoff(struct p *pp, struct m *mp, int64_t now)
 static bool
 slicehandoff(struct p *pp, struct m *mp, int64_t now)
 {
-	int64_t when = load_acq(&pp->timer0when);
-
-	if (now - pp->tickwhen < LONGSLICE || load_rlx(&sched.npidle) != 0)
-		return false;
-	if (runqempty(pp) && load_rlx(&sched.runqsize) == 0 &&
-	    (when == 0 || now < when))
-		return false;
-	if (!retakep(pp, mp))
+	if (now - pp->tickwhen < LONGSLICE || load_rlx(&sched.npidle) != 0 ||
+	    !wanted(pp, now) || !retakep(pp, mp))
 		return false;
 	handoffp(pp);
 	return true;

@@ -140,36 +140,30 @@ vacate(int to)
 	return false;
 }
 
-static int
-duplicate(int fd, int to, int flags, bool three)
+EXPORT int
+dup3(int fd, int to, int flags)
 {
 	int r;
 
 	if (schedmode() != MODE_MN || fd == to)
-		return three ? libc.dup3(fd, to, flags) : libc.dup2(fd, to);
+		return libc.dup3(fd, to, flags);
 	if (!vacate(to))
 		return -1;
-	if (ong())
-		r = three ? ANNOUNCE(libc.dup3(fd, to, flags))
-			  : ANNOUNCE(libc.dup2(fd, to));
-	else
-		r = three ? libc.dup3(fd, to, flags) : libc.dup2(fd, to);
+	r = ong() ? ANNOUNCE(libc.dup3(fd, to, flags))
+		  : libc.dup3(fd, to, flags);
 	fdclosed(to);
 	if (r >= 0)
 		fdduplicated(fd, to);
 	return r;
 }
 
+/* The same but for one number twice, which is no error here. */
 EXPORT int
 dup2(int fd, int to)
 {
-	return duplicate(fd, to, 0, false);
-}
-
-EXPORT int
-dup3(int fd, int to, int flags)
-{
-	return duplicate(fd, to, flags, true);
+	if (schedmode() != MODE_MN || fd == to)
+		return libc.dup2(fd, to);
+	return dup3(fd, to, 0);
 }
 
 /* --- streams -------------------------------------------------------------- */
@@ -204,22 +198,14 @@ pclose(FILE *f)
 	return r;
 }
 
-EXPORT FILE *
-freopen(const char *path, const char *mode, FILE *f)
-{
-	int fd = closingstream(f);
-	FILE *r = libc.freopen(path, mode, f);
-
-	fdclosed(fd);
-	return r;
-}
-
-EXPORT FILE *
-freopen64(const char *path, const char *mode, FILE *f)
-{
-	int fd = closingstream(f);
-	FILE *r = libc.freopen64(path, mode, f);
-
-	fdclosed(fd);
-	return r;
-}
+#define FREOPEN(name)                                                          \
+	EXPORT FILE *name(const char *path, const char *mode, FILE *f)         \
+	{                                                                      \
+		int fd = closingstream(f);                                     \
+		FILE *r = libc.name(path, mode, f);                            \
+                                                                               \
+		fdclosed(fd);                                                  \
+		return r;                                                      \
+	}
+FREOPEN(freopen)
+FREOPEN(freopen64)

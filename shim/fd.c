@@ -479,3 +479,25 @@ ioready(int fd, short events)
 	while (r == -EINTR && !(load_rlx(&th->handled) & HANDLEDINTR));
 	return r == 0 ? -EAGAIN : r;
 }
+
+long
+ioawait(struct iowait *w)
+{
+	short events = w->mode == POLLMODE_IN ? POLLIN : POLLOUT;
+	long r;
+
+	do
+		r = TRY(ioready(w->fd, events));
+	while (unlikely(r == -EAGAIN) && ioagain(w, &r));
+	return r;
+}
+
+short
+fdrevents(int fd, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	while (rawsyscall(SYS_poll, (long)&p, 1, 0, 0, 0, 0) == -EINTR)
+		;
+	return p.revents;
+}

@@ -137,4 +137,10 @@ ioresult(long r)
 /* 1 when a poll for events would return at once, else -EAGAIN or an error. */
 long ioready(int fd, short events);
 
+/* Waits until it would, on w->fd, in the call's mode.  ioagain()'s result in *r. */
+long ioawait(struct iowait *w);
+
+/* What poll says of fd now; 0 when it says nothing. */
+short fdrevents(int fd, short events);
+
 #endif

@@ -73,6 +73,14 @@ tryone(const struct iowait *w, const struct transfer *t)
 	    w->fd, (long)&msg, t->flags | MSG_DONTWAIT, 0, 0, 0);
 }
 
+/* The call itself, on what the kernel waits for or nobody does. */
+static ssize_t
+vector(int fd, enum pollmode mode, const struct iovec *iov, int n)
+{
+	return mode == POLLMODE_IN ? libc.readv(fd, iov, n)
+				   : libc.writev(fd, iov, n);
+}
+
 /* The call that waits in the kernel, for what cannot be waited for. */
 static ssize_t
 transferreal(int fd, const struct iowait *w, const struct transfer *t)
@@ -80,10 +88,8 @@ transferreal(int fd, const struct iowait *w, const struct transfer *t)
 	struct msghdr msg = { .msg_iov = (struct iovec *)t->iov,
 		.msg_iovlen = t->n };
 
-	if (!w->socket && w->mode == POLLMODE_IN)
-		return HANDOFF(libc.readv(fd, t->iov, (int)t->n));
 	if (!w->socket)
-		return HANDOFF(libc.writev(fd, t->iov, (int)t->n));
+		return HANDOFF(vector(fd, w->mode, t->iov, (int)t->n));
 	if (t->msg != NULL && t->done == 0 && w->mode == POLLMODE_IN)
 		return HANDOFF(libc.recvmsg(fd, t->msg, t->flags));
 	if (t->msg != NULL && t->done == 0)
@@ -104,16 +110,16 @@ transferreal(int fd, const struct iowait *w, const struct transfer *t)
 bool
 iobroken(const struct iowait *w)
 {
-	struct pollfd p = { .fd = w->fd, .events = POLLOUT };
+	short revents;
 	int queued = 0;
 
 	if (!w->socket)
 		return false;
-	rawsyscall(SYS_poll, (long)&p, 1, 0, 0, 0, 0);
+	revents = fdrevents(w->fd, POLLOUT);
 	if (w->mode == POLLMODE_OUT)
-		return (p.revents & (POLLERR | POLLHUP)) != 0;
+		return (revents & (POLLERR | POLLHUP)) != 0;
 	rawsyscall(SYS_ioctl, w->fd, FIONREAD, (long)&queued, 0, 0, 0);
-	return (p.revents & POLLERR) != 0 && queued == 0;
+	return (revents & POLLERR) != 0 && queued == 0;
 }
 
 /* One more try: the number may be closed, and be another file's, meanwhile. */
@@ -234,44 +240,33 @@ ttywaits(int fd, size_t n)
 	    group == getpgrp();
 }
 
-/*
- * A read that a terminal's hang-up ends fails with EIO; those that come later
- * find the end of the file.
- */
-static bool
-hungup(int fd)
+/* Waits until poll says that fd is ready, then makes the call. */
+static ssize_t
+polled(int fd, enum pollmode mode, const struct iovec *iov, int n)
 {
-	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct iowait w;
+	ssize_t r;
+	long ready;
 
-	return rawsyscall(SYS_poll, (long)&p, 1, 0, 0, 0, 0) > 0 &&
-	    (p.revents & POLLERR) != 0;
+	iobegin(&w, fd, mode, false);
+	ready = ioawait(&w);
+	if (ready == -EINTR)
+		r = ioresult(ready);
+	else if (w.real)
+		r = HANDOFF(vector(w.fd, mode, iov, n));
+	else
+		r = ANNOUNCE(vector(w.fd, mode, iov, n));
+	/*
+	 * A read that a terminal's hang-up ends fails with EIO; those that come
+	 * later find the end of the file.
+	 */
+	if (r == 0 && w.begun && (fdrevents(w.fd, POLLIN) & POLLERR))
+		r = ioresult(-EIO);
+	ioend(&w, 0);
+	return r;
 }
 
-/* Waits until poll says that fd is ready, then makes the call. */
-#define POLLED(fd0, mode0, call)                                               \
-	({                                                                     \
-		struct iowait w;                                               \
-		ssize_t got_;                                                  \
-		long io_;                                                      \
-                                                                               \
-		iobegin(&w, (fd0), (mode0), false);                            \
-		do                                                             \
-			io_ = TRY(ioready(w.fd,                                \
-			    (mode0) == POLLMODE_IN ? POLLIN : POLLOUT));       \
-		while (unlikely(io_ == -EAGAIN) && ioagain(&w, &io_));         \
-		if (io_ == -EINTR)                                             \
-			got_ = ioresult(io_);                                  \
-		else if (w.real)                                               \
-			got_ = HANDOFF(call);                                  \
-		else                                                           \
-			got_ = ANNOUNCE(call);                                 \
-		if (got_ == 0 && w.begun && hungup(w.fd))                      \
-			got_ = ioresult(-EIO);                                 \
-		ioend(&w, 0);                                                  \
-		got_;                                                          \
-	})
-
-/* --- reading -------------------------------------------------------------- */
+/* --- reading and writing -------------------------------------------------- */
 
 /* A call that was refused: the descriptor is of another kind than we thought. */
 static bool
@@ -290,43 +285,60 @@ refused(int fd, enum pollmode mode, enum fdkind kind, ssize_t r)
 	return false;
 }
 
-EXPORT ssize_t
-readv(int fd, const struct iovec *iov, int n)
+/* readv() and writev(), which begin and end here for all kinds. */
+static ssize_t
+anykind(int fd, enum pollmode mode, const struct iovec *iov, int n)
 {
 	struct transfer t;
 	enum fdkind kind;
 	ssize_t r;
 
-	if (!ong())
-		return libc.readv(fd, iov, n);
 	do {
-		kind = fdkindof(fd, POLLMODE_IN);
-		if (n <= 0 || n > IOV_MAX)
+		kind = fdkindof(fd, mode);
+		/* Of a socket, nothing is read without a look at its queue. */
+		if (n <= 0 || n > IOV_MAX ||
+		    (kind == FDSOCKET && mode == POLLMODE_IN &&
+			total(iov, (size_t)n) == 0))
 			kind = FDPLAIN;
-		t = (struct transfer){ .iov = iov, .n = (size_t)n };
 		switch (kind) {
 		case FDSOCKET:
-			if (total(iov, (size_t)n) == 0)
-				return ANNOUNCE(libc.readv(fd, iov, n));
-			r = transfer(fd, POLLMODE_IN, true, &t);
-			break;
 		case FDNOWAIT:
-			r = transfer(fd, POLLMODE_IN, false, &t);
+			t = (struct transfer){ .iov = iov,
+				.n = (size_t)n,
+				.all = mode == POLLMODE_OUT };
+			r = transfer(fd, mode, kind == FDSOCKET, &t);
 			break;
-		case FDTTY:
-			if (!ttywaits(fd, total(iov, (size_t)n)))
-				return HANDOFF(libc.readv(fd, iov, n));
-			/* fallthrough */
 		case FDPOLL:
-			return POLLED(fd, POLLMODE_IN,
-			    libc.readv(w.fd, iov, n));
+			return polled(fd, mode, iov, n);
+		case FDTTY:
+			if (mode == POLLMODE_OUT)
+				return ANNOUNCE(vector(fd, mode, iov, n));
+			if (ttywaits(fd, total(iov, (size_t)n)))
+				return polled(fd, mode, iov, n);
+			/* fallthrough */
 		case FDDIRECT:
-			return HANDOFF(libc.readv(fd, iov, n));
+			return HANDOFF(vector(fd, mode, iov, n));
 		default:
-			return ANNOUNCE(libc.readv(fd, iov, n));
+			return ANNOUNCE(vector(fd, mode, iov, n));
 		}
-	} while (unlikely(refused(fd, POLLMODE_IN, kind, r)));
+	} while (unlikely(refused(fd, mode, kind, r)));
 	return r;
+}
+
+EXPORT ssize_t
+readv(int fd, const struct iovec *iov, int n)
+{
+	if (!ong())
+		return libc.readv(fd, iov, n);
+	return anykind(fd, POLLMODE_IN, iov, n);
+}
+
+EXPORT ssize_t
+writev(int fd, const struct iovec *iov, int n)
+{
+	if (!ong())
+		return libc.writev(fd, iov, n);
+	return anykind(fd, POLLMODE_OUT, iov, n);
 }
 
 EXPORT ssize_t
@@ -338,70 +350,7 @@ read(int fd, void *buf, size_t n)
 		return libc.read(fd, buf, n);
 	if (n == 0 || fdkindof(fd, POLLMODE_IN) == FDPLAIN)
 		return ANNOUNCE(libc.read(fd, buf, n));
-	return readv(fd, &iov, 1);
-}
-
-EXPORT ssize_t
-__read_chk(int fd, void *buf, size_t n, size_t size)
-{
-	return n > size ? libc.__read_chk(fd, buf, n, size) : read(fd, buf, n);
-}
-
-/* An offset of -1 is the file's own: readv(). */
-#define PREADV2(name, off_t)                                                   \
-	EXPORT ssize_t name(int fd, const struct iovec *iov, int n, off_t off, \
-	    int flags)                                                         \
-	{                                                                      \
-		if (!ong())                                                    \
-			return libc.name(fd, iov, n, off, flags);              \
-		if (off == -1 && flags == 0)                                   \
-			return readv(fd, iov, n);                              \
-		return ANNOUNCE(libc.name(fd, iov, n, off, flags));            \
-	}
-PREADV2(preadv2, off_t)
-PREADV2(preadv64v2, off64_t)
-
-EXPORT int
-eventfd_read(int fd, eventfd_t *v)
-{
-	return read(fd, v, sizeof(*v)) == sizeof(*v) ? 0 : -1;
-}
-
-/* --- writing -------------------------------------------------------------- */
-
-EXPORT ssize_t
-writev(int fd, const struct iovec *iov, int n)
-{
-	struct transfer t;
-	enum fdkind kind;
-	ssize_t r;
-
-	if (!ong())
-		return libc.writev(fd, iov, n);
-	do {
-		kind = fdkindof(fd, POLLMODE_OUT);
-		if (n <= 0 || n > IOV_MAX)
-			kind = FDPLAIN;
-		t = (struct transfer){ .iov = iov,
-			.n = (size_t)n,
-			.all = true };
-		switch (kind) {
-		case FDSOCKET:
-			r = transfer(fd, POLLMODE_OUT, true, &t);
-			break;
-		case FDNOWAIT:
-			r = transfer(fd, POLLMODE_OUT, false, &t);
-			break;
-		case FDPOLL:
-			return POLLED(fd, POLLMODE_OUT,
-			    libc.writev(w.fd, iov, n));
-		case FDDIRECT:
-			return HANDOFF(libc.writev(fd, iov, n));
-		default:
-			return ANNOUNCE(libc.writev(fd, iov, n));
-		}
-	} while (unlikely(refused(fd, POLLMODE_OUT, kind, r)));
-	return r;
+	return anykind(fd, POLLMODE_IN, &iov, 1);
 }
 
 EXPORT ssize_t
@@ -413,21 +362,36 @@ write(int fd, const void *buf, size_t n)
 		return libc.write(fd, buf, n);
 	if (n == 0 || fdkindof(fd, POLLMODE_OUT) == FDPLAIN)
 		return ANNOUNCE(libc.write(fd, buf, n));
-	return writev(fd, &iov, 1);
+	return anykind(fd, POLLMODE_OUT, &iov, 1);
 }
 
-#define PWRITEV2(name, off_t)                                                  \
+EXPORT ssize_t
+__read_chk(int fd, void *buf, size_t n, size_t size)
+{
+	return n > size ? libc.__read_chk(fd, buf, n, size) : read(fd, buf, n);
+}
+
+/* An offset of -1 is the file's own. */
+#define AT(name, off_t, mode)                                                  \
 	EXPORT ssize_t name(int fd, const struct iovec *iov, int n, off_t off, \
 	    int flags)                                                         \
 	{                                                                      \
 		if (!ong())                                                    \
 			return libc.name(fd, iov, n, off, flags);              \
 		if (off == -1 && flags == 0)                                   \
-			return writev(fd, iov, n);                             \
+			return anykind(fd, mode, iov, n);                      \
 		return ANNOUNCE(libc.name(fd, iov, n, off, flags));            \
 	}
-PWRITEV2(pwritev2, off_t)
-PWRITEV2(pwritev64v2, off64_t)
+AT(preadv2, off_t, POLLMODE_IN)
+AT(preadv64v2, off64_t, POLLMODE_IN)
+AT(pwritev2, off_t, POLLMODE_OUT)
+AT(pwritev64v2, off64_t, POLLMODE_OUT)
+
+EXPORT int
+eventfd_read(int fd, eventfd_t *v)
+{
+	return read(fd, v, sizeof(*v)) == sizeof(*v) ? 0 : -1;
+}
 
 EXPORT int
 eventfd_write(int fd, eventfd_t v)
@@ -451,9 +415,7 @@ readied(int fd, enum pollmode mode)
 	if (fdkindof(fd, mode) >= FDPLAIN)
 		return 0;
 	iobegin(&w, fd, mode, fdkindof(fd, mode) == FDSOCKET);
-	do
-		r = TRY(ioready(w.fd, mode == POLLMODE_IN ? POLLIN : POLLOUT));
-	while (r == -EAGAIN && ioagain(&w, &r));
+	r = ioawait(&w);
 	ioend(&w, r);
 	/* One that does not block, or that is gone, is the call's to report. */
 	if (r == -EINTR || (r == -EAGAIN && w.begun && !w.real))

@@ -50,25 +50,34 @@ struct joined {
 	int fd[MAXJOIN];
 	short events[MAXJOIN];
 	unsigned n;
-	uint32_t word; /* set by an event */
+	bool toomany;	  /* or too strange: not for the netpoller */
+	uint32_t word;	  /* set by an event */
+	int64_t ns;	  /* how long to wait; negative: without end */
+	int64_t deadline; /* known from the first wait on */
 };
+
+#define JOINED(t)                                                              \
+	{                                                                      \
+		.ns = (t), .deadline = NODEADLINE                              \
+	}
 
 /* What the netpoller reports. */
 #define EVENTS                                                                 \
 	(POLLIN | POLLPRI | POLLOUT | POLLRDHUP | POLLRDNORM | POLLWRNORM)
 
-/* Before the first look of the call.  False: the netpoller is not for it. */
-static bool
+/* Before the first look of the call. */
+static void
 plan(struct joined *j, int fd, short events)
 {
-	if (fd < 0)
-		return true;
-	if (j->n == MAXJOIN || (events & ~EVENTS) != 0)
-		return false;
+	if (fd < 0 || j->toomany)
+		return;
+	if (j->n == MAXJOIN || (events & ~EVENTS) != 0) {
+		j->toomany = true;
+		return;
+	}
 	j->fd[j->n] = fd;
 	j->events[j->n] = events;
 	netpolllook(fd, &j->look[j->n++]);
-	return true;
 }
 
 static void
@@ -86,19 +95,24 @@ leaveall(struct joined *j, unsigned n)
  * netpoller.
  */
 static bool
-joinwait(struct joined *j, int64_t deadline, int *r)
+joinwait(struct joined *j, int *r)
 {
 	struct g *gp = getg();
 	struct gthread *th = gthreadof(gp);
 	enum fdkind kind;
 	unsigned i;
 
+	*r = -EPERM;
+	if (j->toomany)
+		return false;
+	if (j->ns >= 0 && j->deadline == NODEADLINE &&
+	    __builtin_add_overflow(nanotime(), j->ns, &j->deadline))
+		j->deadline = NODEADLINE;
 	store_rlx(&j->word, 0);
 	for (i = 0; i < j->n; i++) {
 		if (!netpolljoin(&j->wait[i], j->fd[i], &j->look[i],
 			&j->word)) {
 			leaveall(j, i);
-			*r = -EPERM;
 			return false;
 		}
 		/* Not everything gives its events by itself. */
@@ -108,7 +122,7 @@ joinwait(struct joined *j, int64_t deadline, int *r)
 			netpollrearm(j->wait[i].pd);
 	}
 	store_rlx(&th->handled, 0);
-	*r = cancelpending() ? -EINTR : netpollblockany(&j->word, deadline);
+	*r = cancelpending() ? -EINTR : netpollblockany(&j->word, j->deadline);
 	leaveall(j, j->n);
 	for (i = 0; i < j->n; i++)
 		netpolllook(j->fd[i], &j->look[i]);
@@ -117,21 +131,10 @@ joinwait(struct joined *j, int64_t deadline, int *r)
 		cancelpoint();
 		return load_rlx(&th->handled) == 0;
 	}
-	if (*r == -ETIMEDOUT)
-		*r = 0;
-	else
+	if (*r != -ETIMEDOUT)
 		return true;
+	*r = 0;
 	return false;
-}
-
-static int64_t
-deadlinein(int64_t ns)
-{
-	int64_t deadline;
-
-	if (__builtin_add_overflow(nanotime(), ns, &deadline))
-		return NODEADLINE;
-	return deadline;
 }
 
 /*
@@ -141,15 +144,14 @@ deadlinein(int64_t ns)
 static int
 polljoined(struct pollfd *fds, nfds_t n, int64_t ns)
 {
-	int64_t deadline = NODEADLINE;
 	struct gthread *th = gthreadof(getg());
-	struct joined j = { .n = 0 };
-	bool small = n <= MAXJOIN;
+	struct joined j = JOINED(ns);
 	nfds_t i;
 	int r;
 
-	for (i = 0; small && i < n; i++)
-		small = plan(&j, fds[i].fd, fds[i].events);
+	j.toomany = n > MAXJOIN;
+	for (i = 0; !j.toomany && i < n; i++)
+		plan(&j, fds[i].fd, fds[i].events);
 	cancelpoint();
 	for (;;) {
 		store_rlx(&th->handled, 0);
@@ -162,11 +164,7 @@ polljoined(struct pollfd *fds, nfds_t n, int64_t ns)
 			continue;
 		if (r != 0 || ns == 0)
 			return r == -EPERM ? -EFAULT : r;
-		if (!small)
-			return -EPERM;
-		if (deadline == NODEADLINE && ns > 0)
-			deadline = deadlinein(ns);
-		if (!joinwait(&j, deadline, &r))
+		if (!joinwait(&j, &r))
 			return r;
 	}
 }
@@ -273,17 +271,16 @@ selectnow(int n, fd_set *r, fd_set *w, fd_set *e)
 	return ready;
 }
 
-/* The descriptors of the sets.  False: too many for the netpoller. */
-static bool
+/* The descriptors of the sets. */
+static void
 planset(struct joined *j, int n, const fd_set *r, const fd_set *w,
     const fd_set *e)
 {
 	short events;
 	int fd;
 
-	if (n < 0 || n > FD_SETSIZE)
-		return false;
-	for (fd = 0; fd < n; fd++) {
+	j->toomany = n < 0 || n > FD_SETSIZE;
+	for (fd = 0; !j->toomany && fd < n; fd++) {
 		events = 0;
 		if (r != NULL && FD_ISSET(fd, r))
 			events |= POLLIN;
@@ -291,10 +288,9 @@ planset(struct joined *j, int n, const fd_set *r, const fd_set *w,
 			events |= POLLOUT;
 		if (e != NULL && FD_ISSET(fd, e))
 			events |= POLLPRI;
-		if (events != 0 && !plan(j, fd, events))
-			return false;
+		if (events != 0)
+			plan(j, fd, events);
 	}
-	return true;
 }
 
 /*
@@ -304,12 +300,11 @@ planset(struct joined *j, int n, const fd_set *r, const fd_set *w,
 static int
 selectjoined(int n, fd_set *r, fd_set *w, fd_set *e, int64_t ns)
 {
-	int64_t deadline = NODEADLINE;
-	struct joined j = { .n = 0 };
-	bool small = planset(&j, n, r, w, e);
 	struct gthread *th = gthreadof(getg());
+	struct joined j = JOINED(ns);
 	int ready;
 
+	planset(&j, n, r, w, e);
 	for (;;) {
 		store_rlx(&th->handled, 0);
 		ready = selectnow(n, r, w, e);
@@ -317,11 +312,7 @@ selectjoined(int n, fd_set *r, fd_set *w, fd_set *e, int64_t ns)
 			continue;
 		if (ready != 0)
 			return ready;
-		if (!small)
-			return -EPERM;
-		if (deadline == NODEADLINE && ns > 0)
-			deadline = deadlinein(ns);
-		if (joinwait(&j, deadline, &ready))
+		if (joinwait(&j, &ready))
 			continue;
 		if (ready == 0) {
 			/* selectnow() leaves the sets alone. */
@@ -412,8 +403,7 @@ select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *tmo)
 static int
 epolljoined(int ep, struct epoll_event *ev, int n, int64_t ns)
 {
-	int64_t deadline = NODEADLINE;
-	struct joined j = { .n = 0 };
+	struct joined j = JOINED(ns);
 	int r;
 
 	plan(&j, ep, POLLIN);
@@ -421,9 +411,7 @@ epolljoined(int ep, struct epoll_event *ev, int n, int64_t ns)
 		r = ANNOUNCE(libc.epoll_wait(ep, ev, n, 0));
 		if (r != 0 || ns == 0)
 			return r;
-		if (deadline == NODEADLINE && ns > 0)
-			deadline = deadlinein(ns);
-		if (!joinwait(&j, deadline, &r))
+		if (!joinwait(&j, &r))
 			return r == -EPERM ? r : (int)ioresult(r);
 	}
 }

@@ -163,24 +163,6 @@ sendon(int tid, int sig)
 	    0);
 }
 
-/* On gp: what was posted to it and is not blocked. */
-static void
-deliver(struct g *gp)
-{
-	struct gthread *th = gthreadof(gp);
-	uint64_t pending;
-	int sig;
-
-	schedrequest(gp);
-	pending = load_acq(&th->sigpending) & ~th->sigmask;
-	for (sig = 1; pending != 0; sig++) {
-		if ((pending & BIT(sig)) == 0)
-			continue;
-		pending &= ~BIT(sig);
-		sendon((int)rawsyscall(SYS_gettid, 0, 0, 0, 0, 0, 0), sig);
-	}
-}
-
 static void
 sendpending(int tid, void *arg)
 {
@@ -192,12 +174,30 @@ sendpending(int tid, void *arg)
 			sendon(tid, sig);
 }
 
+static uint64_t
+deliverable(struct gthread *th)
+{
+	return load_acq(&th->sigpending) & ~load_rlx(&th->sigmask);
+}
+
+/* On gp: what was posted to it and is not blocked. */
+static void
+deliver(struct g *gp)
+{
+	uint64_t pending;
+
+	schedrequest(gp);
+	pending = deliverable(gthreadof(gp));
+	if (pending != 0)
+		sendpending((int)rawsyscall(SYS_gettid, 0, 0, 0, 0, 0, 0),
+		    &pending);
+}
+
 /* Sends what was posted to gp to where it is; true to go on with other Gs. */
 static bool
 kick(struct g *gp, void *again)
 {
-	struct gthread *th = gthreadof(gp);
-	uint64_t pending = load_acq(&th->sigpending) & ~load_rlx(&th->sigmask);
+	uint64_t pending = deliverable(gthreadof(gp));
 
 	if (pending == 0)
 		return true;

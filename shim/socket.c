@@ -37,11 +37,7 @@ accept4(int fd, __SOCKADDR_ARG addr, socklen_t *len, int flags)
 		r = (int)IOCALL(fd, POLLMODE_IN, true,
 		    tryaccept(w.fd, sa, len, flags),
 		    libc.accept4(fd, addr, len, flags));
-	if (r >= 0) {
-		fdsocket(r);
-		if (fdkindof(fd, POLLMODE_IN) == FDLOWAT) /* inherited */
-			fdsetkind(r, POLLMODE_IN, FDLOWAT);
-	}
+	fdsocket(r);
 	return r;
 }
 
@@ -89,11 +85,9 @@ static long
 endconnect(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	struct sockaddr none = { .sa_family = AF_UNSPEC };
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
 	int err;
 
-	rawsyscall(SYS_poll, (long)&p, 1, 0, 0, 0, 0);
-	if (!(p.revents & POLLHUP))
+	if (!(fdrevents(fd, POLLOUT) & POLLHUP))
 		return rawsyscall(SYS_connect, fd, (long)addr, len, 0, 0, 0);
 	err = fdsockopt(fd, SO_ERROR);
 	rawsyscall(SYS_connect, fd, (long)&none, sizeof(none), 0, 0, 0);
@@ -121,9 +115,7 @@ connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 	r = TRY(startconnect(fd, sa, len));
 	if (r == -EINPROGRESS || r == -EALREADY) {
 		late = r; /* SO_SNDTIMEO, socket(7) */
-		do
-			r = TRY(ioready(w.fd, POLLOUT));
-		while (r == -EAGAIN && ioagain(&w, &r));
+		r = ioawait(&w);
 		if (r > 0)
 			r = TRY(endconnect(w.fd, sa, len));
 		else if (r == -EAGAIN && !w.real)
@@ -333,7 +325,6 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
 	struct transfer t;
 
 	passing(msg);
-
 	if (!ong())
 		return libc.sendmsg(fd, msg, flags);
 	if ((flags & (MSG_DONTWAIT | MSG_FASTOPEN)) || msg == NULL ||
