@@ -5,7 +5,8 @@
  *	asm.h	FUNC and END
  *	gogo.S	switching
  *	vfork.S	vfork(), which returns twice
- *	cpu.h	procyield(), threadpointer(), rawsyscall(), cpuinit()
+ *	cpu.h	procyield(), threadpointer(), rawsyscall(), cpuinit(), LOADINC()
+ *	ucontext.h	what a signal handler changes in its frame
  *	cpu.c	what the processor can do
  *	tcb.h	the thread control block of this port's TLS variant
  *	detour.h	detourmake(), detourwrite(): a jump over a function's entry
@@ -22,6 +23,7 @@
 #include "arch/x86_64/detour.h"
 #include "arch/x86_64/gobuf.h"
 #include "arch/x86_64/tcb.h"
+#include "arch/x86_64/ucontext.h"
 #else
 #error "no port for this architecture: see arch/arch.h"
 #endif

@@ -30,7 +30,17 @@ number(const char *s, size_t n, int64_t max)
 
 #define DEBUGKEYS                                                              \
 	"allowed is a comma-separated list of checkdead=0|1, "                 \
-	"detours=0|1, randomize=SEED, stats=PREFIX; ignored"
+	"asyncpreemptoff=0|1, detours=0|1, randomize=SEED, stats=PREFIX; "     \
+	"ignored"
+
+static const struct {
+	const char *key;
+	bool *value;
+} flags[] = {
+	{ "asyncpreemptoff", &debug.asyncpreemptoff },
+	{ "checkdead", &debug.checkdead },
+	{ "detours", &debug.detours },
+};
 
 /* One key=value of GMPDEBUG; false when it is none of ours. */
 static bool
@@ -39,18 +49,16 @@ debugkey(const char *key, size_t nkey, const char *val, size_t nval)
 	int64_t v;
 	char *copy;
 
-	if (nkey == 9 && memcmp(key, "checkdead", 9) == 0) {
+	size_t i;
+
+	for (i = 0; i < nelem(flags); i++) {
+		if (strlen(flags[i].key) != nkey ||
+		    memcmp(key, flags[i].key, nkey) != 0)
+			continue;
 		v = number(val, nval, 1);
 		if (v < 0)
 			return false;
-		debug.checkdead = v != 0;
-		return true;
-	}
-	if (nkey == 7 && memcmp(key, "detours", 7) == 0) {
-		v = number(val, nval, 1);
-		if (v < 0)
-			return false;
-		debug.detours = v != 0;
+		*flags[i].value = v != 0;
 		return true;
 	}
 	if (nkey == 9 && memcmp(key, "randomize", 9) == 0) {

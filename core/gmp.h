@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ucontext.h>
 
 #include "arch/arch.h"
 #include "core/atomic.h"
@@ -384,6 +385,11 @@ void gstack(struct g *gp, uintptr_t *lo, uintptr_t *hi);
 uint32_t *gcancelword(struct g *gp);
 /* In a signal handler on gp: it interrupted the runtime. */
 bool ginruntime(struct g *gp);
+/*
+ * Before a handler of the program's runs, which may come back on another M: the
+ * code that it interrupted does not go on with the M that it has just looked up.
+ */
+void restartm(ucontext_t *uc);
 
 /* The mode in force; MODE_OFF before schedinit(). */
 enum gmpmode schedmode(void);

@@ -54,6 +54,7 @@ adoptmain(void)
 	gp->thread.sigmask = mp->sigmask;
 	gp->status = Grunning;
 	mp->locks = 1;
+	gsignalinit(mp);
 	lock(&sched.lock);
 	acquirep(mp, pidleget());
 	unlock(&sched.lock);
@@ -102,6 +103,7 @@ start(void)
 	err = tlsselftest();
 	if (err != NULL)
 		return fallback(err);
+	preemptinit();
 	procresize(defaultmaxprocs());
 	if (starthook != NULL)
 		starthook();
@@ -228,10 +230,12 @@ forkchild(void)
 	sched.ncreated = sched.nended = sched.gspeak = 0;
 	sched.mainended = sched.nbound = 0;
 	sched.nhandoffs = sched.nlate = 0;
+	sched.npreempts = sched.nunsafe = 0;
 	initlock.key = 0;
 	parkforkchild();
 	netpollforkchild();
 	procstatforkchild();
+	preemptforkchild();
 	statsforkchild();
 	procforkchild();
 	syscallforkchild();

@@ -316,6 +316,27 @@ osgetsigmask(void)
 	return mask;
 }
 
+/* The calling thread's alternate stack; it is not on the present one. */
+void
+ossigaltstack(uintptr_t lo, size_t n)
+{
+	stack_t ss = { .ss_sp = (void *)lo, .ss_size = n };
+
+	sys(SYS_sigaltstack, (long)&ss, 0, 0, 0, 0, 0);
+}
+
+/* libc's handlers act on SI_TKILL only. */
+void
+ossendpreempt(int32_t tid)
+{
+	siginfo_t info = { .si_signo = SIGPREEMPT,
+		.si_errno = PREEMPTMARK,
+		.si_code = SI_QUEUE };
+
+	sys(SYS_rt_tgsigqueueinfo, sched.pid, tid, SIGPREEMPT, (long)&info, 0,
+	    0);
+}
+
 /* Blocks all of the calling thread; its mask before. */
 uint64_t
 osblocksignals(void)

@@ -452,6 +452,17 @@ append(struct glist *l, struct g *gp)
 	l->n++;
 }
 
+void
+wokenadd(struct woken *w, struct g *gp)
+{
+	if (unlikely(gp->head.direct)) {
+		append(&w->direct, gp);
+		return;
+	}
+	casgstatus(gp, Gwaiting, Grunnable);
+	append(&w->ready, gp);
+}
+
 /*
  * Takes gp off its bucket and makes it runnable, all while its line is in the
  * cache: of a hundred thousand each would have to come from memory again.
@@ -460,12 +471,7 @@ static void
 take(struct woken *w, struct bucket *b, struct g *gp)
 {
 	dequeue(b, gp);
-	if (unlikely(gp->head.direct)) {
-		append(&w->direct, gp);
-		return;
-	}
-	casgstatus(gp, Gwaiting, Grunnable);
-	append(&w->ready, gp);
+	wokenadd(w, gp);
 }
 
 /* No bucket locked. */

@@ -290,6 +290,7 @@ mstart(void *arg)
 	mp->tid = ostid();
 	mp->sigmask = ALLSIGNALS;
 	mp->locks = 1;
+	gsignalinit(mp);
 	if (gosave(&g0->sched) == 0) {
 		lock(&sched.lock);
 		sched.nstarting--;
@@ -595,6 +596,20 @@ gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why)
 	mswitch(mp, gp, fin, arg);
 }
 
+/*
+ * In a signal handler on gp, with every signal blocked, on the M's signal stack:
+ * another G's turn.  Over g0, where fin has that stack replaced before a signal
+ * can come.
+ */
+void
+gopreempt(struct m *mp, struct g *gp, void (*fin)(struct g *, void *))
+{
+	casgstatus(gp, Grunning, Grunnable);
+	mp->fin = fin;
+	mp->finarg = NULL;
+	finish(mcall1(&gp->sched, &mp->g0->sched, left, gp));
+}
+
 static void
 requeue(struct g *gp, void *arg)
 {
@@ -684,12 +699,32 @@ gcstopm(struct m *mp)
 	stopm(mp);
 }
 
+/*
+ * A G whose timer on pp has fired.  It runs before those that wait for their
+ * turn, as a thread of the kernel's that wakes up does; the others are queued.
+ */
+static struct g *
+timersfired(struct p *pp)
+{
+	struct woken list = { 0 };
+	struct g *gp;
+
+	if (!runtimers(pp, 0, &list))
+		return NULL;
+	gp = list.ready.head;
+	if (gp != NULL) {
+		list.ready.head = gp->schedlink;
+		list.ready.n--;
+	}
+	readyall(&list);
+	return gp;
+}
+
 static struct g *
 stealwork(struct m *mp, struct p *pp)
 {
 	uint32_t n = (uint32_t)sched.gomaxprocs, start, i, round;
 	struct g *gp;
-	bool inherit;
 
 	for (round = 0; round < 4; round++) {
 		start = fastrand(mp) % n;
@@ -700,11 +735,8 @@ stealwork(struct m *mp, struct p *pp)
 				return NULL;
 			if (from == pp)
 				continue;
-			if (round == 3 && runtimers(from, 0) > 0) {
-				gp = runqget(pp, &inherit);
-				if (gp != NULL)
-					return gp;
-			}
+			if (round == 3 && (gp = timersfired(from)) != NULL)
+				return gp;
 			gp = runqsteal(pp, from, round == 3);
 			if (gp != NULL) {
 				pp->nsteals++;
@@ -793,10 +825,13 @@ top:
 		gcstopm(mp);
 		goto top;
 	}
-	/* Those whose timers fired end the slice of a pair that wakes each other. */
-	if (runtimers(pp, 0) > 0)
-		store_rlx(&pp->preempt, 1);
 	*inherit = false;
+	gp = timersfired(pp);
+	if (gp != NULL) {
+		/* And end the slice of a pair that wakes each other. */
+		store_rlx(&pp->preempt, 1);
+		return gp;
+	}
 	if ((mp->globfirst || pp->schedtick % 61 == 0) &&
 	    load_rlx(&sched.runqsize) != 0) {
 		/*

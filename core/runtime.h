@@ -2,6 +2,7 @@
 #ifndef CORE_RUNTIME_H
 #define CORE_RUNTIME_H
 
+#include <signal.h>
 #include <sys/epoll.h>
 
 #include "core/runtime2.h"
@@ -33,6 +34,8 @@ void sysunguard(uintptr_t lo, size_t n);
 void syspopulate(uintptr_t lo, size_t n);
 void sysunused(uintptr_t lo, size_t n);
 void ossigmask(uint64_t mask);
+void ossigaltstack(uintptr_t lo, size_t n);
+void ossendpreempt(int32_t tid);
 uint64_t osgetsigmask(void);
 uint64_t ossigpending(void);
 uint64_t osblocksignals(void);
@@ -60,6 +63,7 @@ void persistentunlock(void);
 struct debugvars {
 	bool checkdead;
 	bool detours;
+	bool asyncpreemptoff;
 	uint64_t randomize; /* seed, 0 when off */
 	const char *stats;  /* prefix of the statistics file, or NULL */
 };
@@ -118,7 +122,7 @@ struct g *globrunqget(struct p *pp, int max);
 /* time.c */
 void addtimer(struct p *pp, struct timer *t, int64_t when);
 void deltimer(struct timer *t);
-int runtimers(struct p *pp, int64_t now);
+bool runtimers(struct p *pp, int64_t now, struct woken *w);
 int64_t nexttimer(void);
 void movetimers(struct p *to, struct p *from);
 
@@ -126,6 +130,8 @@ void movetimers(struct p *to, struct p *from);
 struct g *timerwoke(struct timer *t);
 /* Takes n Gs that wait on addr off their bucket, oldest first.  In the runtime. */
 void takewaiters(const void *addr, int n, struct woken *w);
+/* Adds gp, which is Gwaiting and on no bucket any more. */
+void wokenadd(struct woken *w, struct g *gp);
 /* Lets them run.  No bucket locked. */
 void readyall(struct woken *w);
 int parkquiet(const void *addr, uint32_t val, uint32_t bitset, int clock,
@@ -160,6 +166,7 @@ void pidleput(struct p *pp);
 void acquirep(struct m *mp, struct p *pp);
 struct p *releasep(struct m *mp);
 void gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why);
+void gopreempt(struct m *mp, struct g *gp, void (*fin)(struct g *, void *));
 void startnewms(void);
 void gstart(void *prev);
 void mcommoninit(struct m *mp, struct g *g0);
@@ -222,10 +229,15 @@ static inline struct m *
 acquirem(void)
 {
 	struct g *gp = getg();
-	struct m *mp = gp->m;
+	struct m *mp =
+	    LOADINC(gp, offsetof(struct g, m), offsetof(struct m, locks));
 
-	mp->locks++;
-	/* Pairs with asyncfence() in claimm(): one sees the other's store. */
+	/*
+	 * A signal handler that comes in between, and that comes back on another
+	 * M, starts it again (restartm).
+	 *
+	 * Pairs with asyncfence() in claimm(): one sees the other's store.
+	 */
 	if (unlikely(needfence))
 		fence_full();
 	else
@@ -274,7 +286,19 @@ endsyscall(struct m *mp, struct g *gp)
 	}
 }
 
+/* preempt.c */
+#define SIGPREEMPT 33	       /* SIGSETXID, nptl/pthreadP.h */
+#define PREEMPTMARK 0x676d7033 /* its si_errno */
+void preemptinit(void);
+void preemptforkchild(void);
+void gsignalinit(struct m *mp);
+bool canpreempt(void);
+void preemptone(struct p *pp, struct m *mp);
+bool ispreempt(const siginfo_t *info);
+void onpreempt(ucontext_t *uc);
+
 /* sysmon.c */
+void sysmonwant(int64_t when);
 void *sysmon(void *arg);
 void sysmonwake(void);
 void checkdead(void);

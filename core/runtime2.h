@@ -128,8 +128,10 @@ struct g {
 	bool tlsdirty;	    /* forked away: libc's own TLS is not trusted */
 	bool fresh;	    /* has not run yet */
 	bool freeondeath;   /* nobody joins it */
-	size_t guard;	    /* bytes that fault above slot */
-	uintptr_t slot;	    /* of stackalloc() */
+	struct gsignal
+	    *preempted; /* the signal stack that it was preempted on */
+	size_t guard;	/* bytes that fault above slot */
+	uintptr_t slot; /* of stackalloc() */
 	void *tcb;
 
 	const void *attr;      /* born bound: until it is started */
@@ -211,6 +213,11 @@ struct m {
 	    *fin)(struct g *, void *); /* what to do for the G switched from */
 	void *finarg;
 
+	struct gsignal *gsignal; /* the kernel's alternate stack of this M */
+	struct gsignal *gsigfree;
+	uint32_t preempting; /* atomic; the signal is on its way */
+	uint32_t unsafe;     /* signals in vain, since sysmon set it to 0 */
+
 	/* Handed over while the M sleeps; the note orders it. */
 	struct p *nextp;
 	struct note park;
@@ -221,11 +228,19 @@ struct m {
 
 	/* sysmon only. */
 	int64_t cputime;  /* at its last look, ns */
+	int64_t cpulook;  /* nanotime() of that */
 	int64_t cpusince; /* nanotime() since when it stands still */
-	uint32_t lasttick;
 
 	pthread_t thread; /* newosproc(); born-bound Gs */
 	uint32_t started; /* atomic; thread is known */
+};
+
+/* --- signal stacks (preempt.c) -------------------------------------------- */
+
+/* At the top of its own memory. */
+struct gsignal {
+	uintptr_t lo, hi;     /* what the kernel may use */
+	struct gsignal *link; /* of an M's spare ones */
 };
 
 /* --- P -------------------------------------------------------------------- */
@@ -280,6 +295,8 @@ struct p {
 	uint32_t lasttick; /* schedtick, and since when it stands */
 	int64_t tickwhen;
 	uint32_t lastswitches;
+	struct m *lookedat;
+	int64_t preemptwhen;	  /* of the last try */
 	uint32_t lastsyscalltick; /* of its M, and since when */
 	int64_t syscallwhen;
 
@@ -323,11 +340,13 @@ struct sched {
 	uint32_t pollsleep;	   /* an M sleeps in the netpoller */
 	uint32_t polling;	   /* somebody looks without sleeping */
 	int64_t polluntil;	   /* until when the M sleeps */
+	int64_t sysmonuntil;	   /* and sysmon, at the most */
 	int64_t lastpoll;	   /* nanotime() of the last look */
 	uint64_t ncreated, nended; /* Gs, where no P counts them */
 	uint64_t gspeak;    /* live Gs at the most, as far as somebody looked */
 	uint32_t mainended; /* the last thread to end ends the process */
 	uint64_t nhandoffs, nlate, npolls; /* statistics */
+	uint64_t npreempts, nunsafe; /* the same; by signal, and in vain */
 	uint32_t nbound; /* Gs that have a kernel thread of their own */
 
 	struct note pollnote; /* where it sleeps while there is no epoll */

@@ -15,7 +15,7 @@
 
 #include "core/runtime.h"
 
-#define SIGSETXID 33 /* nptl/pthreadP.h */
+#define SIGSETXID 33 /* nptl/pthreadP.h; SIGPREEMPT too */
 
 /* The kernel's, asm/signal.h. */
 struct ksigaction {
@@ -41,6 +41,10 @@ onsetxid(int sig, siginfo_t *info, void *context)
 {
 	struct g *gp = getg();
 
+	if (ispreempt(info)) {
+		onpreempt(context);
+		return;
+	}
 	if (gp == NULL || giskthread(gp) || gp->m->tcb == NULL)
 		libcs.handler(sig, info, context);
 	else
@@ -59,8 +63,9 @@ setxidinit(void)
 		return;
 	libcs = act;
 	act.handler = onsetxid;
-	act.mask =
-	    UINT64_MAX; /* no handler of the program's on a borrowed TCB */
+	act.flags |= SA_ONSTACK;
+	/* No handler of the program's on a borrowed TCB, or on gsignal. */
+	act.mask = UINT64_MAX;
 	rawsyscall(SYS_rt_sigaction, SIGSETXID, (long)&act, 0, 8, 0, 0);
 }
 

@@ -95,6 +95,8 @@ statswrite(void)
 	n = line(buf, n, "handoffs", load_rlx(&sched.nhandoffs));
 	n = line(buf, n, "late_handoffs", load_rlx(&sched.nlate));
 	n = line(buf, n, "netpolls", load_rlx(&sched.npolls));
+	n = line(buf, n, "preempts", load_rlx(&sched.npreempts));
+	n = line(buf, n, "unsafe_preempts", load_rlx(&sched.nunsafe));
 	n = line(buf, n, "steals", steals);
 	n = line(buf, n, "syscalls", syscalls);
 	memcpy(page, buf, n);

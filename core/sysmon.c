@@ -1,11 +1,12 @@
 /*
  * The monitor: a kernel thread without a P.  It takes Ps from Ms that sleep in
- * the kernel, ends time slices, wakes an idle P for a G that nobody runs, and
- * makes kernel threads for newm().
+ * the kernel, ends time slices, preempts a G that keeps a timer from firing,
+ * wakes an idle P for a G that nobody runs, and makes kernel threads for newm().
  *
  * It looks every 20 us while there is something to do, backs off to 10 ms when
  * there is not, and sleeps for good while every P is idle: whoever takes a P off
- * the idle list wakes it.
+ * the idle list wakes it.  When a slice is going to end, or a timer is due, it
+ * looks in time.
  */
 #include <string.h>
 #include <unistd.h>
@@ -17,7 +18,11 @@
 #define LONELYDELAY 1000000ll  /* the longest a lone G waits while a P idles */
 #define IDLEROUNDS 50	       /* rounds at MINDELAY before the back-off */
 #define SLICE 10000000ll       /* Go's forcePreemptNS */
-#define LONGSLICE (10 * SLICE) /* a thread that computes loses its P */
+#define LONGSLICE (10 * SLICE) /* without preemption */
+#define LATE 2000000ll	       /* of a timer */
+#define PREEMPTRETRY 100000ll
+#define TRIES 10   /* signals in vain */
+#define MAXSLACK 6 /* doublings of MINDELAY */
 #define STATSDELAY 10000000ll
 #define SCAVENGEDELAY 1000000000ll
 #define SIGNALDELAY 1000000ll	 /* between looks for signals that wait */
@@ -55,81 +60,131 @@ sysmonwake(void)
 	}
 }
 
+/* The earliest timer of the P, when it is due; else 0. */
+static int64_t
+duetimer(struct p *pp, int64_t now)
+{
+	int64_t when = load_acq(&pp->timer0when);
+
+	return when <= now ? when : 0;
+}
+
 /* Others than the G on it have a use for the P. */
 static bool
 wanted(struct p *pp, int64_t now)
 {
-	int64_t when = load_acq(&pp->timer0when);
-
 	return !runqempty(pp) || load_rlx(&sched.runqsize) != 0 ||
-	    (when != 0 && when <= now);
+	    duetimer(pp, now) != 0;
+}
+
+static int64_t nextslice; /* when a look is due for that, or 0 */
+
+static void
+lookat(int64_t when)
+{
+	if (nextslice == 0 || when < nextslice)
+		nextslice = when;
+}
+
+/* Takes the P from an M that goes on without it. */
+static bool
+handoff(struct p *pp, struct m *mp, uint64_t *counter)
+{
+	if (!retakep(pp, mp))
+		return false;
+	if (counter != NULL)
+		xadd_rlx(counter, 1);
+	handoffp(pp);
+	return true;
+}
+
+/*
+ * The M's G computes, and others want its P: it is preempted.  Where that is not
+ * safe for long, in a function of libc's perhaps, it goes on without the P, as
+ * one kernel thread more, until it next enters the runtime.
+ */
+static bool
+endslice(struct p *pp, struct m *mp, int64_t now)
+{
+	int64_t due = duetimer(pp, now), end = pp->tickwhen + SLICE;
+	bool hopeless;
+
+	/* An idle P takes the others, and looks at all timers. */
+	if (load_rlx(&sched.npidle) != 0)
+		return false;
+	if (due == 0 && now < end) {
+		lookat(end);
+		return false;
+	}
+	if (canpreempt())
+		hopeless = load_rlx(&mp->unsafe) >= TRIES &&
+		    (now - end >= SLICE || (due != 0 && now - due > LATE));
+	else
+		hopeless = now - end >= LONGSLICE;
+	if (hopeless && handoff(pp, mp, NULL))
+		return true;
+	if (canpreempt() && now - pp->preemptwhen >= PREEMPTRETRY) {
+		pp->preemptwhen = now;
+		preemptone(pp, mp);
+	}
+	lookat(now + PREEMPTRETRY);
+	return false;
 }
 
 /*
  * The M runs a G and has not been in the scheduler since the last look.  True
- * when it sleeps in a call that nobody announced, and its P was taken.
+ * when it lost its P: it sleeps in a call that nobody announced, or computes.
  */
 static bool
-latehandoff(struct p *pp, struct m *mp, int64_t now)
+stuck(struct p *pp, struct m *mp, int64_t now)
 {
-	bool want = wanted(pp, now);
-	int64_t cpu = oscputime(mp->tid), still;
+	bool want = wanted(pp, now), overdue;
+	int64_t cpu = oscputime(mp->tid), used, since;
 
 	if (cpu < 0)
 		return false;
-	if (cpu != mp->cputime) {
-		mp->cputime = cpu;
+	used = cpu - mp->cputime;
+	since = now - mp->cpulook;
+	mp->cputime = cpu;
+	mp->cpulook = now;
+	if (used != 0)
 		mp->cpusince = now;
-		/*
-		 * One that sleeps and runs by turns, a loop of fgets() perhaps,
-		 * is met asleep sooner or later; but it had its slice first.
-		 */
-		if (!want || now - pp->tickwhen < SLICE)
+	/* Without work it is taken too, but late: so that all may go idle. */
+	if (!want && now - mp->cpusince < SLICE)
+		return false;
+	/*
+	 * One that sleeps and runs by turns, a loop of fgets() perhaps, is met
+	 * asleep sooner or later; but it had its slice first.  A signal is only
+	 * for one that runs: some calls end by it whatever SA_RESTART says.
+	 */
+	overdue = duetimer(pp, now) != 0 || now - pp->tickwhen >= SLICE;
+	if (used == 0 || (overdue && used < since / 4 * 3)) {
+		if (ossleeping(mp->tid, now - mp->cpusince > 2 * SLICE))
+			return handoff(pp, mp, &sched.nlate);
+		if (used == 0)
 			return false;
 	}
-	still = now - mp->cpusince;
-	/* Without work it is taken too, but late: so that all may go idle. */
-	if (!want && still < SLICE)
-		return false;
-	if (!ossleeping(mp->tid, still > 2 * SLICE) || !retakep(pp, mp))
-		return false;
-	xadd_rlx(&sched.nlate, 1);
-	handoffp(pp);
-	return true;
+	return want && endslice(pp, mp, now);
 }
 
-/*
- * The M's G computes, and others have waited for long: it goes on without the P,
- * as one kernel thread more, until it next enters the runtime.  Late, since that
- * is what M:N scheduling is to avoid; but threads that wait for others by
- * computing, or that look for a flag that a handler sets, would wait for ever.
- */
-static bool
-slicehandoff(struct p *pp, struct m *mp, int64_t now)
-{
-	if (now - pp->tickwhen < LONGSLICE || load_rlx(&sched.npidle) != 0 ||
-	    !wanted(pp, now) || !retakep(pp, mp))
-		return false;
-	handoffp(pp);
-	return true;
-}
+static uint32_t alive; /* looks at which no M with a P was stuck */
 
 /* One look at every P.  Returns how many were taken or given work to. */
 static int
 retake(int64_t now)
 {
+	bool anystuck = false;
 	int n = 0, i;
 
+	nextslice = 0;
 	for (i = 0; i < sched.gomaxprocs; i++) {
 		struct p *pp = allp[i];
 		struct m *mp = load_acq(&pp->m);
 		uint32_t tick;
-		int64_t when;
 
 		if (load_rlx(&pp->status) != Prunning || mp == NULL)
 			continue;
-		when = load_acq(&pp->timer0when);
-		if (when != 0 && when <= now) {
+		if (duetimer(pp, now) != 0) {
 			store_rlx(&pp->timerdue, 1);
 			if (load_rlx(&sched.npidle) != 0)
 				wakep();
@@ -156,19 +211,23 @@ retake(int64_t now)
 				0 &&
 			    now - pp->syscallwhen < SLICE)
 				continue;
-			if (retakep(pp, mp)) {
-				handoffp(pp);
+			if (handoff(pp, mp, NULL))
 				n++;
-			}
 			continue;
 		}
 		tick = load_rlx(&pp->switches);
-		if (tick != pp->lastswitches) {
+		if (tick != pp->lastswitches || pp->lookedat != mp) {
 			pp->lastswitches = tick;
-			mp->cputime = -1;
+			pp->lookedat = mp;
+			store_rlx(&mp->unsafe, 0);
+			mp->cputime = oscputime(mp->tid);
+			mp->cpulook = mp->cpusince = now;
+			if (wanted(pp, now))
+				lookat(now + SLICE);
 			continue;
 		}
-		if (latehandoff(pp, mp, now) || slicehandoff(pp, mp, now)) {
+		anystuck = true;
+		if (stuck(pp, mp, now)) {
 			n++;
 		} else if (!runqempty(pp) && load_rlx(&sched.npidle) != 0) {
 			/* Alone in the queue, and its P has other things to do. */
@@ -176,7 +235,45 @@ retake(int64_t now)
 			n++;
 		}
 	}
+	alive = anystuck ? 0 : alive + 1;
 	return n;
+}
+
+/*
+ * At most delay, but no longer than until the next slice ends or the next timer
+ * is due.  Ps that switch look at their timers themselves: they are given the
+ * more time for that, the longer all of them have done so.
+ */
+static int64_t
+untildue(int64_t delay)
+{
+	int64_t slack = MINDELAY << (alive < MAXSLACK ? alive : MAXSLACK);
+	int64_t now = nanotime(), until = now + delay, when;
+
+	store_rlx(&sched.sysmonuntil, until);
+	/* Pairs with addtimer(): it sees until, or we its timer. */
+	fence_full();
+	/* An idle M looks at them. */
+	when = load_rlx(&sched.npidle) == 0 ? nexttimer() : 0;
+	if (when != 0 && when + slack < until)
+		until = when + slack;
+	if (nextslice != 0 && nextslice < until)
+		until = nextslice;
+	if (until < now + MINDELAY)
+		until = now + MINDELAY;
+	store_rlx(&sched.sysmonuntil, until);
+	return until - now;
+}
+
+/* A timer was added that is due then.  The caller has a P. */
+void
+sysmonwant(int64_t when)
+{
+	if (likely(when >= load_rlx(&sched.sysmonuntil) - MINDELAY) ||
+	    load_rlx(&sched.npidle) != 0)
+		return;
+	store_rlx(&sched.sysmonuntil, when);
+	notewakeup(&sched.sysmonnote);
 }
 
 /*
@@ -276,7 +373,7 @@ sysmon(void *arg)
 			delay = LONELYDELAY;
 		if (delay > MAXDELAY)
 			delay = MAXDELAY;
-		if (notetsleep(&sched.sysmonnote, delay)) {
+		if (notetsleep(&sched.sysmonnote, untildue(delay))) {
 			noteclear(&sched.sysmonnote);
 			startnewms();
 		}

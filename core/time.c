@@ -109,6 +109,7 @@ addtimer(struct p *pp, struct timer *t, int64_t when)
 	 * or we see that it sleeps.
 	 */
 	netpollwake(t->when);
+	sysmonwant(t->when);
 }
 
 /*
@@ -132,22 +133,22 @@ deltimer(struct timer *t)
 }
 
 /*
- * Fires what is due on pp's heap and makes the Gs ready on the caller's P.
- * Returns how many.  now may be 0: not known.
+ * Fires what is due on pp's heap, and adds the Gs that waited for it to w, for
+ * readyall().  False when there were none.  now may be 0: not known.
  */
-int
-runtimers(struct p *pp, int64_t now)
+bool
+runtimers(struct p *pp, int64_t now, struct woken *w)
 {
 	int64_t next = load_acq(&pp->timer0when);
-	struct g *list = NULL, **tail = &list, *gp;
-	int n = 0;
+	struct g *gp;
+	bool any = false;
 
 	if (next == 0)
-		return 0;
+		return false;
 	if (now == 0)
 		now = nanotime();
 	if (now < next)
-		return 0;
+		return false;
 	lock(&pp->timerlock);
 	while (pp->timers.n > 0 && pp->timers.t[0]->when <= now) {
 		struct timer *t = pp->timers.t[0];
@@ -156,18 +157,12 @@ runtimers(struct p *pp, int64_t now)
 		heapremove(pp, t);
 		if (gp == NULL)
 			continue;
-		gp->schedlink = NULL;
-		*tail = gp;
-		tail = &gp->schedlink;
-		n++;
+		wokenadd(w, gp);
+		any = true;
 	}
 	store_rlx(&pp->timerdue, 0);
 	unlock(&pp->timerlock);
-	while ((gp = list) != NULL) {
-		list = gp->schedlink;
-		goready(gp, false);
-	}
-	return n;
+	return any;
 }
 
 /* When the earliest timer of all Ps is due, or 0. */

@@ -3,6 +3,21 @@
 
 #include "arch/arch.h"
 
+/* LOADINC()'s: distances to the first and the second instruction. */
+extern const int32_t __start_gmp_restart[],
+    __stop_gmp_restart[] __attribute__((visibility("hidden")));
+
+uintptr_t
+restartload(uintptr_t pc)
+{
+	const int32_t *e;
+
+	for (e = __start_gmp_restart; e < __stop_gmp_restart; e += 2)
+		if (pc == (uintptr_t)&e[1] + (uintptr_t)e[1])
+			return (uintptr_t)&e[0] + (uintptr_t)e[0];
+	return pc;
+}
+
 #define HWCAP2_FSGSBASE_BIT (1 << 1)
 
 bool havefsgsbase;

@@ -27,6 +27,28 @@ threadpointer(void)
 	return tp;
 }
 
+/*
+ * p = *(void **)(base + ptroff); (*(uint32_t *)(p + incoff))++; the value is p.
+ * The two instructions are listed, so that a signal handler that comes between
+ * them can start them again: see restartload().  The offsets are constants.
+ */
+#define LOADINC(base, ptroff, incoff)                                          \
+	({                                                                     \
+		void *p_;                                                      \
+		__asm__ volatile("1:	movq %c2(%1), %0\n"                       \
+				 "2:	incl %c3(%0)\n"                           \
+				 ".pushsection gmp_restart, \"a\"\n"           \
+				 ".long 1b - ., 2b - .\n"                      \
+				 ".popsection"                                 \
+				 : "=&r"(p_)                                   \
+				 : "r"(base), "i"(ptroff), "i"(incoff)         \
+				 : "memory", "cc");                            \
+		p_;                                                            \
+	})
+
+/* Where code that was interrupted at pc has to go on. */
+uintptr_t restartload(uintptr_t pc);
+
 /* The plain system call: no errno, no cancellation point, no interposer. */
 static inline long
 rawsyscall(long nr, long a, long b, long c, long d, long e, long f)
