@@ -22,7 +22,7 @@
  * Not everywhere.  Code of libc's and the loader's may hold their locks, and
  * code of this library is about to use the M that it has looked up; where the
  * mask is not the G's, libc has blocked signals for a reason.  Then sysmon tries
- * again, and in the end takes the P alone (slicehandoff).
+ * again, and in the end takes the P alone (endslice).
  *
  * The signal is libc's SIGSETXID, told apart by its code: programs can neither
  * block it nor see it, libc installs its handler once and for all with its first

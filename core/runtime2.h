@@ -294,6 +294,7 @@ struct p {
 	/* sysmon only. */
 	uint32_t lasttick; /* schedtick, and since when it stands */
 	int64_t tickwhen;
+	int64_t slice; /* how long it may */
 	uint32_t lastswitches;
 	struct m *lookedat;
 	int64_t preemptwhen;	  /* of the last try */

@@ -18,6 +18,7 @@
 #define LONELYDELAY 1000000ll  /* the longest a lone G waits while a P idles */
 #define IDLEROUNDS 50	       /* rounds at MINDELAY before the back-off */
 #define SLICE 10000000ll       /* Go's forcePreemptNS */
+#define RANDOMSLICE 1000000    /* with GMPDEBUG=randomize, at the most */
 #define LONGSLICE (10 * SLICE) /* without preemption */
 #define LATE 2000000ll	       /* of a timer */
 #define PREEMPTRETRY 100000ll
@@ -106,7 +107,7 @@ handoff(struct p *pp, struct m *mp, uint64_t *counter)
 static bool
 endslice(struct p *pp, struct m *mp, int64_t now)
 {
-	int64_t due = duetimer(pp, now), end = pp->tickwhen + SLICE;
+	int64_t due = duetimer(pp, now), end = pp->tickwhen + pp->slice;
 	bool hopeless;
 
 	/* An idle P takes the others, and looks at all timers. */
@@ -157,7 +158,7 @@ stuck(struct p *pp, struct m *mp, int64_t now)
 	 * asleep sooner or later; but it had its slice first.  A signal is only
 	 * for one that runs: some calls end by it whatever SA_RESTART says.
 	 */
-	overdue = duetimer(pp, now) != 0 || now - pp->tickwhen >= SLICE;
+	overdue = duetimer(pp, now) != 0 || now - pp->tickwhen >= pp->slice;
 	if (used == 0 || (overdue && used < since / 4 * 3)) {
 		if (ossleeping(mp->tid, now - mp->cpusince > 2 * SLICE))
 			return handoff(pp, mp, &sched.nlate);
@@ -194,7 +195,10 @@ retake(int64_t now)
 		if (tick != pp->lasttick || pp->tickwhen == 0) {
 			pp->lasttick = tick;
 			pp->tickwhen = now;
-		} else if (now - pp->tickwhen >= SLICE) {
+			pp->slice = debug.randomize == 0
+			    ? SLICE
+			    : fastrand(&monitorm) % RANDOMSLICE;
+		} else if (now - pp->tickwhen >= pp->slice) {
 			store_rlx(&pp->preempt, 1);
 			store_rlx(&mp->preempt, 1);
 		}
@@ -223,7 +227,7 @@ retake(int64_t now)
 			mp->cputime = oscputime(mp->tid);
 			mp->cpulook = mp->cpusince = now;
 			if (wanted(pp, now))
-				lookat(now + SLICE);
+				lookat(now + pp->slice);
 			continue;
 		}
 		anystuck = true;
@@ -358,6 +362,7 @@ sysmon(void *arg)
 	monitorg.m = &monitorm;
 	monitorm.g0 = monitorm.curg = &monitorg;
 	monitorm.nop = NOP;
+	monitorm.rand = (uint32_t)debug.randomize | 1;
 	monitorg.tcb = threadpointer();
 	tls_g = &monitorg;
 	for (;;) {
