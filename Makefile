@@ -59,7 +59,8 @@ LD_ALL = -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,--as-needed \
 # clang's sanitizer is in the program, not in a library that can be named.
 # A program's own function of the same name is not for our calls (Erlang's
 # sigaction calls __sigaction).
-LD_LIB = -shared -Wl,-Bsymbolic-functions -Wl,-soname,libgmpthread.so -Wl,--exclude-libs,ALL \
+LD_LIB = -shared -Wl,-Bsymbolic-functions -Wl,-z,start-stop-visibility=hidden \
+	-Wl,-soname,libgmpthread.so -Wl,--exclude-libs,ALL \
 	$(if $(filter asan,$(BUILD)),,-Wl,-z,defs)
 # Both are part of libc since glibc 2.34.
 LIBS := -ldl -lpthread

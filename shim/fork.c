@@ -28,6 +28,7 @@ inchild(void)
 	onceforkchild();
 	signalforkchild();
 	memforkchild();
+	syslogforkchild();
 }
 
 void

@@ -140,6 +140,9 @@ void signaladopt(void);
 /* In the child of a fork: whoever was in sigaction() is gone. */
 void signalforkchild(void);
 
+/* --- syslog.c: in the child of a fork ------------------------------------- */
+void syslogforkchild(void);
+
 /* --- cancel.c ------------------------------------------------------------- */
 /* Acts on a pending cancellation of the calling thread, if enabled. */
 void cancelpoint(void);
