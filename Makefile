@@ -59,7 +59,7 @@ LD_ALL = -Wl,-z,now -Wl,-z,relro -Wl,-z,noexecstack -Wl,--as-needed \
 # clang's sanitizer is in the program, not in a library that can be named.
 # A program's own function of the same name is not for our calls (Erlang's
 # sigaction calls __sigaction).
-LD_LIB = -shared -Wl,-Bsymbolic-functions -Wl,-z,start-stop-visibility=hidden \
+LD_LIB = -shared -Wl,-Bsymbolic-functions -Wl,--version-script=arch/local.map \
 	-Wl,-soname,libgmpthread.so -Wl,--exclude-libs,ALL \
 	$(if $(filter asan,$(BUILD)),,-Wl,-z,defs)
 # Both are part of libc since glibc 2.34.
@@ -85,9 +85,9 @@ UNIT := $(UNIT_SRC:%.c=$(OUT)/%)
 
 all: $(LIB) $(GMPRUN) ## the library and gmprun (the default)
 
-$(LIB): $(LIB_OBJ)
+$(LIB): $(LIB_OBJ) arch/local.map
 	@echo '  LD  $@'
-	$(Q)$(CC) $(LD_LIB) -o $@ $^ $(LD_ALL) $(LIBS)
+	$(Q)$(CC) $(LD_LIB) -o $@ $(LIB_OBJ) $(LD_ALL) $(LIBS)
 
 $(GMPRUN): $(GMPRUN_OBJ)
 	@echo '  LD  $@'
