@@ -12,7 +12,8 @@ restartload(uintptr_t pc)
 {
 	const int32_t *e;
 
-	for (e = __start_gmp_restart; e < __stop_gmp_restart; e += 2)
+	for (e = __start_gmp_restart;
+	     (uintptr_t)e < (uintptr_t)__stop_gmp_restart; e += 2)
 		if (pc == (uintptr_t)&e[1] + (uintptr_t)e[1])
 			return (uintptr_t)&e[0] + (uintptr_t)e[0];
 	return pc;
