@@ -216,10 +216,6 @@ onpreempt(ucontext_t *uc)
 	/* sysmon holds its claim until the signal is here. */
 	while (load_acq(&mp->nop) == CLAIMED)
 		procyield(10);
-	if (load_acq(&mp->nop) != HASP) {
-		releasem(mp);
-		return;
-	}
 	xadd_rlx(&sched.npreempts, 1);
 	gp->preempted = mp->gsignal;
 	mp->sigmask = UINT64_MAX;
@@ -258,6 +254,31 @@ preemptone(struct p *pp, struct m *mp)
 	/* Makes it pass through the kernel, where the signal is. */
 	asyncfence();
 	unclaimm(mp);
+}
+
+/*
+ * sysmon: the G on mp computes without a P, which it lost where it could not be
+ * preempted: back to the queue.  Without a P the M comes into the runtime over
+ * sched.lock only, which holds it off as a claim does.
+ */
+void
+preemptlost(struct m *mp)
+{
+	struct g *gp;
+
+	if (load_rlx(&mp->preempting))
+		return;
+	lock(&sched.lock);
+	asyncfence();
+	gp = load_acq(&mp->curg);
+	if (load_acq(&mp->nop) == NOP && load_acq(&mp->locks) == 0 &&
+	    load_rlx(&mp->insyscall) == 0 && gp != NULL &&
+	    gp->head.direct == 0) {
+		store_rlx(&mp->preempting, 1);
+		ossendpreempt(mp->tid);
+		asyncfence();
+	}
+	unlock(&sched.lock);
 }
 
 /* The others are gone: what they kept is lost. */

@@ -540,6 +540,21 @@ ioturn(void)
 		gosched();
 }
 
+/* On g0, without a P: waits for one. */
+static void
+findp(struct m *mp)
+{
+	struct p *pp;
+
+	lock(&sched.lock);
+	pp = sched.gcwaiting ? NULL : pidleget();
+	unlock(&sched.lock);
+	if (pp != NULL)
+		acquirep(mp, pp);
+	else
+		stopm(mp);
+}
+
 /* On g0: the G left by mcall. */
 static NOUNPOISON void
 left(void *arg)
@@ -549,6 +564,8 @@ left(void *arg)
 
 	mp->curg = NULL;
 	mp->fin(gp, mp->finarg);
+	if (unlikely(load_rlx(&mp->nop) != HASP))
+		findp(mp);
 	schedule();
 }
 

@@ -294,6 +294,7 @@ void preemptforkchild(void);
 void gsignalinit(struct m *mp);
 bool canpreempt(void);
 void preemptone(struct p *pp, struct m *mp);
+void preemptlost(struct m *mp);
 bool ispreempt(const siginfo_t *info);
 void onpreempt(ucontext_t *uc);
 

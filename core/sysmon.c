@@ -99,6 +99,33 @@ handoff(struct p *pp, struct m *mp, uint64_t *counter)
 	return true;
 }
 
+static bool anylost; /* an M computes without a P */
+
+/* Every SLICE, as long as there are such. */
+static int64_t
+recall(int64_t now)
+{
+	struct g *gp;
+	struct m *mp;
+	int64_t cpu;
+
+	if (!anylost)
+		return now + SLICE;
+	anylost = false;
+	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink) {
+		gp = load_acq(&mp->curg);
+		if (load_acq(&mp->nop) != NOP || gp == NULL ||
+		    gp->head.direct != 0 || load_rlx(&mp->insyscall))
+			continue;
+		anylost = true;
+		cpu = oscputime(mp->tid);
+		if (cpu != mp->cputime)
+			preemptlost(mp);
+		mp->cputime = cpu;
+	}
+	return now + SLICE;
+}
+
 /*
  * The M's G computes, and others want its P: it is preempted.  Where that is not
  * safe for long, in a function of libc's perhaps, it goes on without the P, as
@@ -122,8 +149,10 @@ endslice(struct p *pp, struct m *mp, int64_t now)
 		    (now - end >= SLICE || (due != 0 && now - due > LATE));
 	else
 		hopeless = now - end >= LONGSLICE;
-	if (hopeless && handoff(pp, mp, NULL))
+	if (hopeless && handoff(pp, mp, NULL)) {
+		anylost = true;
 		return true;
+	}
 	if (canpreempt() && now - pp->preemptwhen >= PREEMPTRETRY) {
 		pp->preemptwhen = now;
 		preemptone(pp, mp);
@@ -352,7 +381,7 @@ void *
 sysmon(void *arg)
 {
 	int64_t delay = MINDELAY, now, laststats = 0, lastscavenge = nanotime();
-	int64_t nextsignals = 0;
+	int64_t nextsignals = 0, nextrecall = 0;
 	int idle = 0, allidle = 0, unpolled = 0;
 	struct woken list;
 
@@ -408,6 +437,8 @@ sysmon(void *arg)
 			unpolled = 0;
 		else if (unpolled++ > 0)
 			wakep();
+		if (now >= nextrecall)
+			nextrecall = recall(now);
 		if (now >= nextsignals)
 			nextsignals = takeorphans(now);
 		if (retake(now) > 0)
