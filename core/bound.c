@@ -210,10 +210,22 @@ freebound(struct g *gp)
 
 /* --- wired ---------------------------------------------------------------- */
 
-void
-lockosthread(void)
+/* Atomic: changeotherthread() may do it while gp enters and leaves a function. */
+static void
+setbound(struct g *gp)
 {
-	struct g *gp = needg();
+	gp->bound = true;
+	xadd_acqrel(&gp->head.direct, 1);
+	xadd_rlx(&sched.nbound, 1);
+}
+
+/*
+ * The first kernel thread is the process to others (/proc/PID, its namespaces, its
+ * CPUs), so only the main thread may change it.
+ */
+static void
+wire(struct g *gp, bool change)
+{
 	struct m *mp;
 	struct p *pp;
 
@@ -221,19 +233,95 @@ lockosthread(void)
 		return;
 	if (gp->head.direct) {
 		/* Inside a bracketed call: it has no P to give away. */
-		gp->bound = true;
-		gp->head.direct++;
-		xadd_rlx(&sched.nbound, 1);
+		setbound(gp);
 		return;
 	}
 	mp = acquirem();
-	gp->bound = true;
-	gp->head.direct++;
-	xadd_rlx(&sched.nbound, 1);
+	while (change && isfirstm(mp) && gp->head.tid != mp->tid)
+		mp = leavefirstm(gp, mp);
+	setbound(gp);
 	pp = releasep(mp);
 	mp->oldp = pp;
 	handoffp(pp);
 	releasem(mp);
+}
+
+void
+lockosthread(void)
+{
+	wire(needg(), false);
+}
+
+void
+changeosthread(void)
+{
+	struct g *gp = needg();
+
+	wire(gp, true);
+	gp->thread.changed = true;
+}
+
+#define WIREDELAY 100000 /* ns between looks at a G that is not running */
+
+/*
+ * gp is on mp, in an announced call or a function of libc's, where it stays until
+ * it has come back through the runtime.  The caller keeps it from that.
+ */
+static bool
+bindincall(struct g *gp, struct m *mp)
+{
+	if (load_acq(&mp->curg) != gp || load_acq(&gp->status) != Gsyscall ||
+	    load_acq(&mp->locks) != 0)
+		return false;
+	if (!gp->bound)
+		setbound(gp);
+	return true;
+}
+
+/* Binds gp if it is in a call, where it may stay for long. */
+static void
+bindblocked(struct g *gp)
+{
+	struct m *self = acquirem(), *mp = load_acq(&gp->m);
+	struct p *pp = mp != NULL ? load_rlx(&mp->p) : NULL;
+
+	if (mp != NULL && load_acq(&mp->nop) == NOP) {
+		/* It comes back over sched.lock: exitsyscallslow(). */
+		lock(&sched.lock);
+		asyncfence();
+		if (load_acq(&mp->nop) == NOP)
+			bindincall(gp, mp);
+		unlock(&sched.lock);
+	} else if (pp != NULL && claimm(mp, pp)) {
+		if (bindincall(gp, mp)) {
+			takeclaimed(mp, pp);
+			handoffp(pp);
+		} else {
+			unclaimm(mp);
+		}
+	}
+	releasem(self);
+}
+
+/*
+ * One that is parked wakes up and does it itself; so does one that runs, when it
+ * next waits or gives way.
+ */
+int
+changeotherthread(struct g *gp)
+{
+	while (!load_rlx(&gp->bound)) {
+		if (load_acq(&gp->status) == Gdead)
+			return 0;
+		store_rel(&gp->thread.wantwire, 1);
+		gointerrupt(gp);
+		if (load_acq(&gp->status) == Gsyscall)
+			bindblocked(gp);
+		if (!load_rlx(&gp->bound))
+			parksleep(CLOCKID_MONO, nanotime() + WIREDELAY);
+	}
+	gp->thread.changed = true;
+	return gkerneltid(gp);
 }
 
 /* The wired G ends; its M goes back to the others. */
@@ -241,7 +329,7 @@ void
 unlockosthread(struct g *gp)
 {
 	gp->bound = false;
-	gp->head.direct--;
+	xadd_acqrel(&gp->head.direct, -1);
 	xadd_rlx(&sched.nbound, -1);
 }
 

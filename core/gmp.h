@@ -7,7 +7,6 @@
 #ifndef CORE_GMP_H
 #define CORE_GMP_H
 
-#include <sched.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -419,7 +418,7 @@ bool onsystem(void);
 struct gthread {
 	uint64_t sigmask; /* blocked signals, bit sig - 1; every switch looks */
 	uint32_t state;	  /* atomic; see shim/thread.c */
-	uint32_t wantcpus; /* atomic; cpus are to be set by the thread */
+	uint32_t wantwire; /* atomic; another thread wants it wired */
 	struct g *joiner;  /* atomic */
 	void *result;
 	void *(*fn)(void *);  /* the program's start routine, or */
@@ -427,18 +426,15 @@ struct gthread {
 	void *arg;
 	void *robust;  /* first robust mutex held: shim/mutex.c */
 	int *cleartid; /* set_tid_address(): zeroed and woken at the end */
-	bool sched;    /* wired for its CPUs or priority: shim/sched.c */
+	bool changed;  /* its kernel thread is not as others: bound.c */
 	bool exiting;  /* unwinding, or past its start routine */
 	bool vforked;  /* between vfork and the child's exec */
-	int policy;
-	int priority;
 	char name[16];
 	size_t guardsize; /* what the attributes said */
 	size_t stacksize;
 	void *stacklo;	     /* the user's own stack, or NULL */
 	uint64_t sigpending; /* atomic; pthread_kill()ed while parked */
 	uint32_t handled;    /* what handlers have run: shim/signal.c */
-	cpu_set_t cpus;
 };
 struct gthread *gthreadof(struct g *gp);
 
@@ -465,6 +461,18 @@ int defaultmaxprocs(void); /* GMPPROCS, else the CPUs that we may use */
 
 /* Wires the calling G to its M for good: it needs the kernel thread's identity. */
 void lockosthread(void);
+/*
+ * The same before a call that changes the kernel thread itself.  What the G makes
+ * then inherits the change, as threads of its M; the M ends with the G.
+ */
+void changeosthread(void);
+/*
+ * The same for another G, and the kernel's id of its thread; 0 when it is ending.
+ * May have to wait until gp has its turn.
+ */
+int changeotherthread(struct g *gp);
+/* The kernel's id of a thread that nobody has changed. */
+int gordinarytid(void);
 /* The kernel's id of the thread that G runs on now, or 0 when on none. */
 int gkerneltid(struct g *gp);
 

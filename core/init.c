@@ -219,7 +219,7 @@ forkchild(void)
 	}
 	allm = NULL;
 	sched.midle = NULL;
-	sched.newms = sched.mfree = NULL;
+	sched.newms = sched.mfree = sched.mended = NULL;
 	sched.nmidle = sched.mcount = 0;
 	sched.pidle = NULL;
 	sched.runqhead = sched.runqtail = NULL;

@@ -182,6 +182,12 @@ allocm(void)
 		sched.mfree = mp->schedlink;
 		return mp;
 	}
+	mp = sched.mended;
+	/* Its last instructions are libc's, with its g0. */
+	if (mp != NULL && oscputime(mp->tid) < 0) {
+		sched.mended = mp->schedlink;
+		return mp;
+	}
 	if (sched.mcount < sched.maxmcount) {
 		mp = persistentalloc(sizeof(*mp));
 		g0 = persistentalloc(sizeof(*g0));
@@ -305,7 +311,41 @@ mstart(void *arg)
 		}
 		schedule();
 	}
-	throw("mstart: g0 was resumed");
+	/* From mexit(): libc ends the kernel thread. */
+	return NULL;
+}
+
+bool
+isfirstm(struct m *mp)
+{
+	return mp->tid == sched.pid;
+}
+
+/*
+ * On g0, without a P: the M ends, as nothing else may run on its kernel thread.
+ * The first one stays, since the process ends with it to those who look at
+ * /proc.
+ */
+static NOUNPOISON _Noreturn void
+mexit(struct m *mp)
+{
+	struct gobuf start = mp->g0->sched;
+
+	setsigmask(mp, ALLSIGNALS);
+	lock(&sched.lock);
+	sched.mcount--;
+	if (!isfirstm(mp)) {
+		mp->schedlink = sched.mended;
+		sched.mended = mp;
+		unlock(&sched.lock);
+		gogo(&start, mp);
+	}
+	checkdead();
+	unlock(&sched.lock);
+	for (;;) {
+		notesleep(&mp->park);
+		noteclear(&mp->park);
+	}
 }
 
 /* sysmon's half of newm(). */
@@ -999,6 +1039,35 @@ exitsyscallslow(struct g *gp, struct m *mp)
 	return gp->m;
 }
 
+/* On g0 of the first M, with a P: gp goes on on another one. */
+static NOUNPOISON void
+leavefirstm0(void *arg)
+{
+	struct g *gp = arg;
+	struct m *mp = getg()->m;
+
+	mp->curg = NULL;
+	lock(&sched.lock);
+	globrunqput(gp);
+	unlock(&sched.lock);
+	handoffp(releasep(mp));
+	stopm(mp);
+	schedule();
+}
+
+/*
+ * The calling G is in the runtime, with a P, on the first M.  Returns as
+ * acquirem(); on the first M all the same if that was the first to be free.
+ */
+struct m *
+leavefirstm(struct g *gp, struct m *mp)
+{
+	endsyscall(mp, gp);
+	casgstatus(gp, Grunning, Grunnable);
+	finish(mcall1(&gp->sched, &mp->g0->sched, leavefirstm0, gp));
+	return gp->m;
+}
+
 /* --- a G's first and last instructions --------------------------------- */
 
 /* The first frame of a G's own; prev is the G that the M comes from. */
@@ -1029,6 +1098,17 @@ gdestroy(struct g *gp, void *arg)
 		gfput(getg()->m->p, gp);
 }
 
+/* On g0, without a P. */
+static NOUNPOISON void
+endedwithm(void *arg)
+{
+	struct m *mp = getg()->m;
+
+	mp->curg = NULL;
+	gdestroy(arg, NULL);
+	mexit(mp);
+}
+
 void
 goexit1(bool free)
 {
@@ -1037,9 +1117,14 @@ goexit1(bool free)
 
 	if (giskthread(gp))
 		return;
+	gp->freeondeath = free;
+	if (gp->bound && gp->thread.changed) {
+		mp = acquirem();
+		unlockosthread(gp);
+		mcall1(&gp->sched, &mp->g0->sched, endedwithm, gp);
+	}
 	if (gp->bound)
 		unlockosthread(gp);
-	gp->freeondeath = free;
 	mp = acquirem();
 	mswitch(mp, gp, gdestroy, NULL);
 	throw("goexit1: a dead G was resumed");

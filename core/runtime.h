@@ -171,6 +171,8 @@ void startnewms(void);
 void gstart(void *prev);
 void mcommoninit(struct m *mp, struct g *g0);
 void setsigmask(struct m *mp, uint64_t mask);
+bool isfirstm(struct m *mp);
+struct m *leavefirstm(struct g *gp, struct m *mp);
 struct m *exitsyscallslow(struct g *gp, struct m *mp);
 
 /* g.c */
@@ -218,6 +220,7 @@ prefetchg(const void *gp)
 /* syscall.c */
 bool claimm(struct m *mp, struct p *pp);
 void unclaimm(struct m *mp);
+void takeclaimed(struct m *mp, struct p *pp);
 bool retakep(struct p *pp, struct m *mp);
 void syscallforkchild(void);
 

@@ -322,7 +322,8 @@ struct sched {
 	struct g *runqhead, *runqtail;
 	struct g *gfree[STACKCLASSES]; /* dead Gs beyond the Ps' lists */
 	struct g *gcold[STACKCLASSES]; /* those without their pages */
-	struct m *mfree;    /* Ms that the system had no kernel thread for */
+	struct m *mfree;  /* Ms that the system had no kernel thread for */
+	struct m *mended; /* Ms whose kernel thread has ended, or is about to */
 	uint32_t nstarting; /* Ms that newm() has asked for */
 	uint32_t stopwait;
 	struct note stopnote;

@@ -54,18 +54,25 @@ unclaimm(struct m *mp)
 	unlock(&claimlock);
 }
 
-/* Takes pp from mp.  True: pp is idle and the caller's. */
-bool
-retakep(struct p *pp, struct m *mp)
+/* The end of a claim: pp is idle and the caller's. */
+void
+takeclaimed(struct m *mp, struct p *pp)
 {
-	if (!claimm(mp, pp))
-		return false;
 	mp->oldp = pp;
 	mp->p = NULL;
 	pp->m = NULL;
 	store_rel(&pp->status, Pidle);
 	store_rel(&mp->nop, NOP);
 	unlock(&claimlock);
+}
+
+/* Takes pp from mp.  True: pp is idle and the caller's. */
+bool
+retakep(struct p *pp, struct m *mp)
+{
+	if (!claimm(mp, pp))
+		return false;
+	takeclaimed(mp, pp);
 	return true;
 }
 
@@ -189,7 +196,7 @@ entersyscallfn(void)
 
 	if (gp->head.direct == 0)
 		blocking(gp);
-	gp->head.direct++;
+	xadd_acqrel(&gp->head.direct, 1);
 }
 
 void
@@ -197,7 +204,7 @@ exitsyscallfn(void)
 {
 	struct g *gp = getg();
 
-	if (--gp->head.direct == 0)
+	if (xadd_acqrel(&gp->head.direct, -1) == 1)
 		exitsyscall();
 }
 

@@ -51,6 +51,13 @@ onsystem(void)
 	    (!gp->adopted || gp == &monitorg);
 }
 
+/* Its CPUs, priority and so on are those of the process. */
+int
+gordinarytid(void)
+{
+	return load_rlx(&monitorm.tid);
+}
+
 /* sched.lock held. */
 void
 sysmonwake(void)
@@ -393,6 +400,7 @@ sysmon(void *arg)
 	monitorm.nop = NOP;
 	monitorm.rand = (uint32_t)debug.randomize | 1;
 	monitorg.tcb = threadpointer();
+	store_rlx(&monitorm.tid, ostid());
 	tls_g = &monitorg;
 	for (;;) {
 		if (load_acq(&hookwanted) && xchg_acqrel(&hookwanted, 0) != 0) {

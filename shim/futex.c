@@ -8,7 +8,6 @@
 
 #include <limits.h>
 #include <linux/futex.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 /* The kernel's result as syscall() gives it. */
@@ -201,39 +200,20 @@ futex(uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 
 /* --- syscall() ------------------------------------------------------------ */
 
-/* Whether the call changes the kernel thread that it is made on, and no other. */
-static bool
-changesthread(long nr, long arg)
+/* Any other call. */
+static long
+othercall(long nr, long args[6])
 {
-	switch (nr) {
-	case SYS_capset:
-	case SYS_ioprio_set:
-	case SYS_landlock_restrict_self:
-	case SYS_personality:
-	case SYS_ptrace: /* the tracer is a thread */
-	case SYS_sched_setaffinity:
-	case SYS_sched_setattr:
-	case SYS_sched_setparam:
-	case SYS_sched_setscheduler:
-	case SYS_seccomp:
-	case SYS_set_mempolicy:
-	case SYS_setfsgid:
-	case SYS_setfsuid:
-	case SYS_setgid:
-	case SYS_setgroups:
-	case SYS_setns:
-	case SYS_setregid:
-	case SYS_setresgid:
-	case SYS_setresuid:
-	case SYS_setreuid:
-	case SYS_setuid:
-	case SYS_unshare:
-		return true;
-	case SYS_prctl:
-		return prctlofthread((int)arg);
-	default:
-		return false;
+	if (getg() != NULL) {
+		wirecall(nr, args);
+		if (!tidcall(nr, args))
+			return result(-ESRCH);
 	}
+	if (!ong())
+		return libc.syscall(nr, args[0], args[1], args[2], args[3],
+		    args[4], args[5]);
+	return ANNOUNCE(libc.syscall(nr, args[0], args[1], args[2], args[3],
+	    args[4], args[5]));
 }
 
 /*
@@ -278,11 +258,6 @@ syscall6(long nr, long a, long b, long c, long d, long e, long f)
 	case SYS_rt_sigreturn:
 	case SYS_vfork:
 		return libc.syscall(nr, a, b, c, d, e, f);
-	default:
-		if (ong() && changesthread(nr, a))
-			lockosthread();
 	}
-	if (!ong())
-		return libc.syscall(nr, a, b, c, d, e, f);
-	return ANNOUNCE(libc.syscall(nr, a, b, c, d, e, f));
+	return othercall(nr, (long[6]){ a, b, c, d, e, f });
 }

@@ -116,17 +116,31 @@ _Noreturn void __pthread_unwind_next(__pthread_unwind_buf_t *buf);
 
 /* libc unwound the main thread to its bottom. */
 _Noreturn void mainend(__pthread_unwind_buf_t *buf);
-/* Before the first thread. */
-void schedstart(void);
 bool schedexplicit(const pthread_attr_t *attr);
-void schedreset(struct gthread *th);
 void schedrequest(struct g *gp);
 bool threadended(struct g *gp);
-bool prctlofthread(int option);
 void forkhandlers(void);
 /* For arch's vfork(), in the parent. */
 void vforkenter(void);
 void vforkexit(void);
+
+/* --- tid.c ---------------------------------------------------------------- */
+/*
+ * What the kernel has for a thread id of the program's, to look at a property of
+ * the thread or to change it; changing wires the thread.  -1: it is ending.
+ */
+pid_t tidtoread(pid_t tid);
+pid_t tidtochange(pid_t tid);
+pid_t gtidtoread(struct g *gp);
+pid_t gtidtochange(struct g *gp);
+/* The process, where the id of any of its threads will do. */
+pid_t tidtoprocess(pid_t tid);
+/* The same for the arguments of a system call; false: there is no such thread. */
+bool tidcall(long nr, long args[6]);
+
+/* --- wire.c --------------------------------------------------------------- */
+/* Wires the calling thread if the call changes its kernel thread. */
+void wirecall(long nr, const long args[6]);
 
 /* --- signal.c ------------------------------------------------------------- */
 /* gthread.handled: a handler has run on the thread; one without SA_RESTART. */

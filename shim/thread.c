@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "shim/shim.h"
@@ -67,7 +68,6 @@ threadend(void)
 	robustexit();
 	if (uselocale((locale_t)0) != LC_GLOBAL_LOCALE)
 		uselocale(LC_GLOBAL_LOCALE);
-	schedreset(th);
 	if (th->cleartid != NULL) {
 		store_rel(th->cleartid, 0);
 		unpark(th->cleartid, 1, BITSET_ANY);
@@ -158,6 +158,7 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	struct newprocargs a = { .fn = threadstart };
 	struct gthread *th, *me;
 	int detach, err;
+	bool changed;
 	sigset_t mask;
 	struct g *gp;
 	void *addr;
@@ -175,9 +176,10 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 		a.stackaddr = addr;
 		a.guardsize = 0;
 	}
-	/* A wired thread's CPUs and priority are inherited by what it makes. */
-	a.bound = (attr != &defaultattr && schedexplicit(attr)) ||
-	    gthreadof(needg())->sched;
+	/* What differs from other threads is inherited by what it makes. */
+	changed = (attr != &defaultattr && schedexplicit(attr)) ||
+	    gthreadof(needg())->changed;
+	a.bound = changed;
 	err = newproc(&a, &gp);
 	if (err != 0)
 		return -err;
@@ -195,8 +197,7 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	th->stacksize = a.stacksize;
 	th->guardsize = a.guardsize;
 	th->stacklo = a.stackaddr;
-	th->policy = me->policy;
-	th->priority = me->priority;
+	th->changed = changed;
 	return newprocready(gp, t);
 }
 
@@ -209,7 +210,6 @@ threadsinit(void)
 	if (schedmode() != MODE_OFF)
 		return schedmode();
 	forkhandlers();
-	schedstart();
 	signalstart();
 	starthook = detourstart;
 	endhook = robustexit;
@@ -483,22 +483,6 @@ pthread_getname_np(pthread_t t, char *buf, size_t len)
 	return 0;
 }
 
-/* Whether the option is a property of the kernel thread that asks. */
-bool
-prctlofthread(int option)
-{
-	switch (option) {
-	case PR_SET_NAME:
-	case PR_GET_NAME:
-	case PR_SET_VMA:
-	case PR_SET_DUMPABLE:
-	case PR_GET_DUMPABLE:
-		return false;
-	default:
-		return true;
-	}
-}
-
 EXPORT int
 prctl(int option, ...)
 {
@@ -522,8 +506,8 @@ prctl(int option, ...)
 		memcpy((char *)a, gthreadof(gp)->name, 16);
 		return 0;
 	}
-	if (prctlofthread(option))
-		lockosthread();
+	wirecall(SYS_prctl,
+	    (long[6]){ option, (long)a, (long)b, (long)c, (long)d, 0 });
 	return libc.prctl(option, a, b, c, d);
 }
 
@@ -532,9 +516,9 @@ pthread_getattr_np(pthread_t t, pthread_attr_t *attr)
 {
 	struct g *gp = threadg(t);
 	struct gthread *th;
-	struct sched_param param = { 0 };
+	struct sched_param param;
 	uintptr_t lo, hi;
-	int err;
+	int err, policy;
 
 	if (gp == NULL)
 		return libc.pthread_getattr_np(t, attr);
@@ -558,9 +542,10 @@ pthread_getattr_np(pthread_t t, pthread_attr_t *attr)
 	pthread_attr_setguardsize(attr, th->guardsize);
 	if (load_acq(&th->state) == DETACHED)
 		pthread_attr_setdetachstate(attr, PTHREAD_CREATE_DETACHED);
-	param.sched_priority = th->priority;
-	pthread_attr_setschedpolicy(attr, th->policy);
-	pthread_attr_setschedparam(attr, &param);
+	if (pthread_getschedparam(t, &policy, &param) == 0) {
+		pthread_attr_setschedpolicy(attr, policy);
+		pthread_attr_setschedparam(attr, &param);
+	}
 	return 0;
 }
 

@@ -1,51 +1,202 @@
 /*
  * Calls that change the kernel thread that makes them, and no other: the thread
- * is wired to its M from then on (core/bound.c).  Those that come by syscall()
- * are in futex.c, CPUs and priorities in sched.c.
+ * is wired to its M from then on (core/bound.c).  changesthread() is the list of
+ * them, by the number of the system call, whichever function makes it.  Those
+ * that name a thread are in tid.c.
+ *
+ * What only asks is not among them: as long as a thread is not wired, its M is as
+ * all others are.
  */
+#include <linux/io_uring.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <sys/fsuid.h>
+#include <sys/io.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 
 #include "shim/shim.h"
 
-static void
-wire(void)
+/* asm/prctl.h */
+#define ARCH_SET_GS 0x1001
+#define ARCH_SET_CPUID 0x1012
+
+#define ASKPERSONALITY 0xffffffff /* personality(2) */
+
+/* Properties of the process, names, which are the G's, and questions. */
+static bool
+prctlofthread(long option)
 {
-	if (ong())
-		lockosthread();
+	switch (option) {
+	case PR_CAPBSET_READ:
+	case PR_GET_CHILD_SUBREAPER:
+	case PR_GET_DUMPABLE:
+	case PR_GET_IO_FLUSHER:
+	case PR_GET_KEEPCAPS:
+	case PR_GET_NAME:
+	case PR_GET_NO_NEW_PRIVS:
+	case PR_GET_PDEATHSIG:
+	case PR_GET_SECCOMP:
+	case PR_GET_SECUREBITS:
+	case PR_GET_SPECULATION_CTRL:
+	case PR_GET_THP_DISABLE:
+	case PR_GET_TIMERSLACK:
+	case PR_GET_TIMING:
+	case PR_GET_TSC:
+	case PR_MCE_KILL_GET:
+	case PR_SET_CHILD_SUBREAPER:
+	case PR_SET_DUMPABLE:
+	case PR_SET_MM:
+	case PR_SET_NAME:
+	case PR_SET_PTRACER:
+	case PR_SET_THP_DISABLE:
+	case PR_SET_TIMING:
+	case PR_SET_VMA:
+	case PR_TASK_PERF_EVENTS_DISABLE:
+	case PR_TASK_PERF_EVENTS_ENABLE:
+		return false;
+	default: /* also those that are newer than this list */
+		return true;
+	}
+}
+
+static bool
+changesthread(long nr, const long args[6])
+{
+	switch (nr) {
+	case SYS_add_key:
+		return (int)args[4] == KEY_SPEC_THREAD_KEYRING;
+	case SYS_arch_prctl:
+		return args[0] == ARCH_SET_GS || args[0] == ARCH_SET_CPUID;
+	case SYS_io_uring_register: /* an index in a table of the thread's */
+		return (unsigned)args[1] == IORING_REGISTER_RING_FDS;
+	case SYS_io_uring_setup:
+		return args[1] != 0 &&
+		    (((struct io_uring_params *)args[1])->flags &
+			IORING_SETUP_SINGLE_ISSUER) != 0;
+	case SYS_keyctl:
+		return args[0] == KEYCTL_JOIN_SESSION_KEYRING ||
+		    args[0] == KEYCTL_SET_REQKEY_KEYRING ||
+		    (int)args[1] == KEY_SPEC_THREAD_KEYRING;
+	case SYS_perf_event_open: /* counts one thread */
+		return args[1] == 0;
+	case SYS_personality:
+		return (unsigned)args[0] != ASKPERSONALITY;
+	case SYS_prctl:
+		return prctlofthread(args[0]);
+	case SYS_request_key:
+		return (int)args[3] == KEY_SPEC_THREAD_KEYRING;
+	case SYS_seccomp:
+		return args[0] == SECCOMP_SET_MODE_STRICT ||
+		    (args[0] == SECCOMP_SET_MODE_FILTER &&
+			(args[1] & SECCOMP_FILTER_FLAG_TSYNC) == 0);
+	case SYS_capset:
+	case SYS_ioperm:
+	case SYS_iopl:
+	case SYS_landlock_restrict_self:
+	case SYS_ptrace: /* the tracer is a thread */
+	case SYS_rseq:
+	case SYS_set_mempolicy:
+	case SYS_set_robust_list:
+	case SYS_setfsgid:
+	case SYS_setfsuid:
+	case SYS_setgid:
+	case SYS_setgroups:
+	case SYS_setns:
+	case SYS_setregid:
+	case SYS_setresgid:
+	case SYS_setresuid:
+	case SYS_setreuid:
+	case SYS_setuid:
+	case SYS_unshare:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void
+wirecall(long nr, const long args[6])
+{
+	if (getg() != NULL && changesthread(nr, args))
+		changeosthread();
+}
+
+/* --- the functions of libc's that make them ------------------------------- */
+
+#define WIRE(nr, ...) wirecall(nr, (const long[6]){ __VA_ARGS__ })
+
+/* No header of libc's has the two. */
+int arch_prctl(int code, unsigned long addr);
+int capset(void *head, const void *data);
+
+EXPORT int
+arch_prctl(int code, unsigned long addr)
+{
+	WIRE(SYS_arch_prctl, code, (long)addr);
+	return libc.arch_prctl(code, addr);
+}
+
+EXPORT int
+capset(void *head, const void *data)
+{
+	WIRE(SYS_capset, 0);
+	return libc.capset(head, data);
+}
+
+EXPORT int
+ioperm(unsigned long from, unsigned long n, int on)
+{
+	WIRE(SYS_ioperm, 0);
+	return libc.ioperm(from, n, on);
+}
+
+EXPORT int
+iopl(int level)
+{
+	WIRE(SYS_iopl, 0);
+	return libc.iopl(level);
+}
+
+EXPORT int
+personality(unsigned long persona)
+{
+	WIRE(SYS_personality, (long)persona);
+	return libc.personality(persona);
 }
 
 EXPORT int
 setfsuid(uid_t uid)
 {
-	wire();
+	WIRE(SYS_setfsuid, 0);
 	return libc.setfsuid(uid);
 }
 
 EXPORT int
 setfsgid(gid_t gid)
 {
-	wire();
+	WIRE(SYS_setfsgid, 0);
 	return libc.setfsgid(gid);
 }
 
 EXPORT int
 setns(int fd, int type)
 {
-	wire();
+	WIRE(SYS_setns, 0);
 	return libc.setns(fd, type);
 }
 
 EXPORT int
 unshare(int flags)
 {
-	wire();
+	WIRE(SYS_unshare, 0);
 	return libc.unshare(flags);
 }
 
-/* The tracer is a kernel thread. */
 EXPORT long
 ptrace(enum __ptrace_request req, ...)
 {
@@ -58,6 +209,6 @@ ptrace(enum __ptrace_request req, ...)
 	addr = va_arg(ap, void *);
 	data = va_arg(ap, void *);
 	va_end(ap);
-	wire();
+	WIRE(SYS_ptrace, 0);
 	return libc.ptrace(req, pid, addr, data);
 }
