@@ -234,12 +234,15 @@ wire(struct g *gp, bool change)
 	if (gp->head.direct) {
 		/* Inside a bracketed call: it has no P to give away. */
 		setbound(gp);
+		cpuenter(gp, gp->m);
 		return;
 	}
 	mp = acquirem();
 	while (change && isfirstm(mp) && gp->head.tid != mp->tid)
 		mp = leavefirstm(gp, mp);
 	setbound(gp);
+	/* sysmon looks at Ms with a P only. */
+	cpuenter(gp, mp);
 	pp = releasep(mp);
 	mp->oldp = pp;
 	handoffp(pp);
@@ -273,8 +276,10 @@ bindincall(struct g *gp, struct m *mp)
 	if (load_acq(&mp->curg) != gp || load_acq(&gp->status) != Gsyscall ||
 	    load_acq(&mp->locks) != 0)
 		return false;
-	if (!gp->bound)
+	if (!gp->bound) {
 		setbound(gp);
+		cpuenter(gp, mp);
+	}
 	return true;
 }
 
@@ -328,6 +333,7 @@ changeotherthread(struct g *gp)
 void
 unlockosthread(struct g *gp)
 {
+	cpuleave(gp, gp->m);
 	gp->bound = false;
 	xadd_acqrel(&gp->head.direct, -1);
 	xadd_rlx(&sched.nbound, -1);

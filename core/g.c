@@ -410,6 +410,7 @@ newproc(const struct newprocargs *a, struct g **out)
 	gp->entryarg = a->arg;
 	gp->interrupted = 0;
 	gp->freeondeath = false;
+	cpureset(gp, 0);
 	gp->status = Gwaiting;
 	memset(&gp->thread, 0, sizeof(gp->thread));
 	*out = gp;

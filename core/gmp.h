@@ -471,6 +471,8 @@ void changeosthread(void);
  * May have to wait until gp has its turn.
  */
 int changeotherthread(struct g *gp);
+/* CPU time that the G has used, in nanoseconds; it is no kernel thread. */
+int64_t gcputime(struct g *gp);
 /* The kernel's id of a thread that nobody has changed. */
 int gordinarytid(void);
 /* The kernel's id of the thread that G runs on now, or 0 when on none. */

@@ -52,6 +52,8 @@ adoptmain(void)
 	gp->sched.tp = (uintptr_t)gp->tcb;
 	gp->goid = newgoid(NULL);
 	gp->thread.sigmask = mp->sigmask;
+	mp->sampled = oscputime(mp->tid);
+	cpureset(gp, mp->sampled);
 	gp->status = Grunning;
 	mp->locks = 1;
 	gsignalinit(mp);

@@ -527,7 +527,8 @@ nextlocal(struct m *mp, struct p *pp)
 	struct g *gp;
 	int64_t when;
 
-	if (unlikely(load_rlx(&sched.gcwaiting) | load_rlx(&pp->timerdue)))
+	if (unlikely(load_rlx(&sched.gcwaiting) | load_rlx(&sched.cpuclocks) |
+		load_rlx(&pp->timerdue)))
 		return NULL;
 	if (unlikely(n % 16 == 0)) {
 		when = load_rlx(&pp->timer0when);
@@ -557,6 +558,8 @@ execute(struct m *mp, struct g *gp, bool inherit)
 	pp->switches++;
 	if (unlikely(mp->sigmask != gp->thread.sigmask))
 		setsigmask(mp, gp->thread.sigmask);
+	if (load_rlx(&sched.cpuclocks))
+		cpuenter(gp, mp);
 	gogo(&gp->sched, NULL);
 }
 
@@ -602,6 +605,8 @@ left(void *arg)
 	struct g *gp = arg;
 	struct m *mp = getg()->m;
 
+	if (load_rlx(&sched.cpuclocks))
+		cpuleave(gp, mp);
 	mp->curg = NULL;
 	mp->fin(gp, mp->finarg);
 	if (unlikely(load_rlx(&mp->nop) != HASP))
@@ -973,6 +978,8 @@ exitsyscall0(void *arg)
 	struct m *mp = getg()->m;
 	struct p *pp;
 
+	if (load_rlx(&sched.cpuclocks))
+		cpuleave(gp, mp);
 	mp->curg = NULL;
 	lock(&sched.lock);
 	pp = sched.gcwaiting ? NULL : pidleget();
@@ -1046,6 +1053,8 @@ leavefirstm0(void *arg)
 	struct g *gp = arg;
 	struct m *mp = getg()->m;
 
+	if (load_rlx(&sched.cpuclocks))
+		cpuleave(gp, mp);
 	mp->curg = NULL;
 	lock(&sched.lock);
 	globrunqput(gp);

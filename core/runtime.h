@@ -191,6 +191,12 @@ void unlockosthread(struct g *gp);
 void boundinit(void);
 void boundforkchild(void);
 
+/* cputime.c */
+void cpuenter(struct g *gp, struct m *mp);
+void cpuleave(struct g *gp, struct m *mp);
+void cpusample(struct m *mp, int64_t now);
+void cpureset(struct g *gp, int64_t used);
+
 /* procs.c */
 void procresize(int n);
 void foreachp(void (*fn)(struct p *pp)); /* with the world stopped */

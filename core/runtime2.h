@@ -134,6 +134,11 @@ struct g {
 	uintptr_t slot; /* of stackalloc() */
 	void *tcb;
 
+	/* cputime.c */
+	uint32_t cpuseq;  /* odd while the two change together */
+	int64_t cputime;  /* used on other Ms, and as far as sampled */
+	int64_t cpustart; /* the M's CPU clock when it came, or -1 */
+
 	const void *attr;      /* born bound: until it is started */
 	void (*entry)(void *); /* the shim's start routine */
 	void *entryarg;
@@ -230,6 +235,7 @@ struct m {
 	int64_t cputime;  /* at its last look, ns */
 	int64_t cpulook;  /* nanotime() of that */
 	int64_t cpusince; /* nanotime() since when it stands still */
+	int64_t sampled, samplewhen; /* cputime.c */
 
 	pthread_t thread; /* newosproc(); born-bound Gs */
 	uint32_t started; /* atomic; thread is known */
@@ -334,6 +340,7 @@ struct sched {
 	uint32_t ngfree, ngcold;
 	int32_t gomaxprocs;
 	uint32_t gcwaiting;  /* Ps are asked to stop */
+	uint32_t cpuclocks;  /* somebody asked for a thread's CPU time */
 	uint32_t sysmonwait; /* sysmon sleeps until somebody runs */
 
 	/* Atomic. */

@@ -221,6 +221,7 @@ retake(int64_t now)
 
 		if (load_rlx(&pp->status) != Prunning || mp == NULL)
 			continue;
+		cpusample(mp, now);
 		if (duetimer(pp, now) != 0) {
 			store_rlx(&pp->timerdue, 1);
 			if (load_rlx(&sched.npidle) != 0)

@@ -204,7 +204,11 @@ futex(uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 static long
 othercall(long nr, long args[6])
 {
+	long r;
+
 	if (getg() != NULL) {
+		if (cpuclockcall(nr, args, &r))
+			return r;
 		wirecall(nr, args);
 		if (!tidcall(nr, args))
 			return result(-ESRCH);

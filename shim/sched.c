@@ -302,31 +302,3 @@ pthread_getconcurrency(void)
 {
 	return load_rlx(&concurrency);
 }
-
-/* --- CPU time ------------------------------------------------------------- */
-
-/*
- * The clock of the kernel thread that runs the thread now, the process's when
- * none does.  README.md, "Limits".
- */
-EXPORT int
-pthread_getcpuclockid(pthread_t t, clockid_t *clock)
-{
-	bool ended;
-	struct g *gp = gof(t, &ended);
-	int tid;
-
-	if (ended)
-		return ESRCH;
-	if (gp == NULL || giskthread(gp))
-		return libc.pthread_getcpuclockid(t, clock);
-	if (gp == getg()) {
-		*clock = CLOCK_THREAD_CPUTIME_ID;
-		return 0;
-	}
-	tid = gkerneltid(gp);
-	/* kernel/time/posix-cpu-timers.c: thread clocks by tid */
-	*clock = tid != 0 ? (clockid_t)((~(unsigned)tid) << 3 | 6)
-			  : CLOCK_PROCESS_CPUTIME_ID;
-	return 0;
-}

@@ -124,6 +124,13 @@ void forkhandlers(void);
 void vforkenter(void);
 void vforkexit(void);
 
+/* --- cpuclock.c ----------------------------------------------------------- */
+/* clock_nanosleep() on the CPU clock of a G; false: it is another clock. */
+bool cpuclocksleep(clockid_t clock, int flags, const struct timespec *req,
+    int *r);
+/* Such a clock, or RUSAGE_THREAD, by syscall(); false: it is not. */
+bool cpuclockcall(long nr, const long args[6], long *r);
+
 /* --- tid.c ---------------------------------------------------------------- */
 /*
  * What the kernel has for a thread id of the program's, to look at a property of

@@ -58,6 +58,10 @@ EXPORT int
 clock_nanosleep(clockid_t clock, int flags, const struct timespec *req,
     struct timespec *left)
 {
+	int r;
+
+	if (cpuclocksleep(clock, flags, req, &r))
+		return r;
 	if (!ong())
 		return libc.clock_nanosleep(clock, flags, req, left);
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
