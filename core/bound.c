@@ -308,6 +308,27 @@ bindblocked(struct g *gp)
 	releasem(self);
 }
 
+/* The calling G was preempted for it: on the M where it is. */
+void
+bindhere(struct g *gp)
+{
+	store_rlx(&gp->thread.wantwire, 0);
+	wire(gp, false);
+	gp->thread.changed = true;
+}
+
+/* One that computes does it when it comes back. */
+static void
+preemptg(struct g *gp)
+{
+	struct m *self = acquirem(), *mp = load_acq(&gp->m);
+	struct p *pp = mp != NULL ? load_rlx(&mp->p) : NULL;
+
+	if (pp != NULL && load_acq(&mp->curg) == gp && canpreempt())
+		preemptone(pp, mp);
+	releasem(self);
+}
+
 /*
  * One that is parked wakes up and does it itself; so does one that runs, when it
  * next waits or gives way.
@@ -322,6 +343,8 @@ changeotherthread(struct g *gp)
 		gointerrupt(gp);
 		if (load_acq(&gp->status) == Gsyscall)
 			bindblocked(gp);
+		else if (load_acq(&gp->status) == Grunning)
+			preemptg(gp);
 		if (!load_rlx(&gp->bound))
 			parksleep(CLOCKID_MONO, nanotime() + WIREDELAY);
 	}

@@ -92,7 +92,9 @@ putgsignal(struct m *mp, struct gsignal *s)
 void
 gsignalinit(struct m *mp)
 {
-	mp->gsignal = newgsignal();
+	/* One that has ended before left it. */
+	if (mp->gsignal == NULL)
+		mp->gsignal = newgsignal();
 	if (mp->gsignal != NULL)
 		ossigaltstack(mp->gsignal->lo,
 		    mp->gsignal->hi - mp->gsignal->lo);
@@ -233,6 +235,8 @@ onpreempt(ucontext_t *uc)
 	gp->preempted = NULL;
 	ctxkeepaltstack(uc);
 	releasem(mp);
+	if (unlikely(load_rlx(&gp->thread.wantwire)))
+		bindhere(gp);
 }
 
 /* Without asyncfence() nobody would know when a signal has arrived. */

@@ -188,6 +188,7 @@ int newbound(const struct newprocargs *a, struct g **out);
 int startbound(struct g *gp, uintptr_t *thread);
 void freebound(struct g *gp);
 void unlockosthread(struct g *gp);
+void bindhere(struct g *gp);
 void boundinit(void);
 void boundforkchild(void);
 

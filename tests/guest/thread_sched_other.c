@@ -1,7 +1,7 @@
 /*
  * Policy, priority, CPUs and nice value that one thread gives another, by its
  * pthread_t and by its thread id: real when the other one next looks, whether it
- * waited on a lock, slept, sat in a system call or was ready to run.
+ * waited on a lock, slept, sat in a system call, gave way or computed.
  */
 #include "guest.h"
 
@@ -13,7 +13,7 @@
 
 static sem_t gate, ready, held;
 static pid_t tid;
-static int lockfd;
+static int lockfd, go;
 static const char *how;
 static cpu_set_t whole, asked; /* all CPUs, those that the thread has */
 static int firstcpu;
@@ -56,9 +56,13 @@ waitonce(void)
 		fd = open("/proc/self/exe", O_RDONLY);
 		CHECK(flock(fd, LOCK_EX) == 0);
 		close(fd);
-	} else {
+	} else if (strcmp(how, "yield") == 0) {
 		while (sem_trywait(&gate) != 0)
 			sched_yield();
+	} else {
+		while (!__atomic_load_n(&go, __ATOMIC_ACQUIRE))
+			;
+		__atomic_store_n(&go, 0, __ATOMIC_RELAXED);
 	}
 }
 
@@ -92,6 +96,8 @@ letgo(void)
 	usleep(2000);
 	if (strcmp(how, "call") == 0)
 		CHECK(flock(lockfd, LOCK_UN) == 0);
+	else if (strcmp(how, "computing") == 0)
+		__atomic_store_n(&go, 1, __ATOMIC_RELEASE);
 	else
 		sem_post(&gate);
 	await(&ready);
@@ -170,7 +176,7 @@ int
 main(void)
 {
 	static const char *const hows[] = { "semaphore", "sleep", "call",
-		"yield" };
+		"yield", "computing" };
 
 	CHECK(sched_getaffinity(0, sizeof whole, &whole) == 0);
 	while (!CPU_ISSET(firstcpu, &whole))
@@ -181,7 +187,7 @@ main(void)
 	sem_init(&ready, 0, 0);
 	lockfd = open("/proc/self/exe", O_RDONLY);
 	tid = getpid();
-	for (int i = 0; i < 4; i++) {
+	for (int i = 0; i < 5; i++) {
 		how = hows[i];
 		change();
 		showself("main");

@@ -84,7 +84,7 @@ changes(void *arg)
 		sched_yield();
 		haschanged();
 	}
-	finish(spawn(child, "again"));
+	finish(spawn(child, before));
 	pthread_barrier_wait(&looked);
 	return arg;
 }
