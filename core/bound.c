@@ -221,10 +221,10 @@ setbound(struct g *gp)
 
 /*
  * The first kernel thread is the process to others (/proc/PID, its namespaces, its
- * CPUs), so only the main thread may change it.
+ * CPUs), and cannot end before that: it is left to the main thread.
  */
 static void
-wire(struct g *gp, bool change)
+wire(struct g *gp, bool leave)
 {
 	struct m *mp;
 	struct p *pp;
@@ -238,7 +238,7 @@ wire(struct g *gp, bool change)
 		return;
 	}
 	mp = acquirem();
-	while (change && isfirstm(mp) && gp->head.tid != mp->tid)
+	while (leave && isfirstm(mp) && gp->head.tid != mp->tid)
 		mp = leavefirstm(gp, mp);
 	setbound(gp);
 	/* sysmon looks at Ms with a P only. */
@@ -252,7 +252,7 @@ wire(struct g *gp, bool change)
 void
 lockosthread(void)
 {
-	wire(needg(), false);
+	wire(needg(), true);
 }
 
 void

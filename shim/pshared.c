@@ -8,6 +8,8 @@
 
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
 
 static int32_t *
 selftidp(void)
@@ -80,47 +82,86 @@ announcerobust(const pthread_mutex_t *mutex)
 	rawsyscall(SYS_set_robust_list, (long)head, (long)len, 0, 0, 0, 0);
 }
 
+/* The program may have unmapped it, or written over it: false. */
+static bool
+readentry(const struct robust_list *entry, const uint32_t *word,
+    struct robust_list **next, uint32_t *v)
+{
+	struct iovec to[2] = { { next, sizeof(*next) }, { v, sizeof(*v) } };
+	struct iovec from[2] = { { (void *)entry, sizeof(*next) },
+		{ (void *)word, sizeof(*v) } };
+
+	return rawsyscall(SYS_process_vm_readv, getpid(), (long)to, 2,
+		   (long)from, 2, 0) == sizeof(*next) + sizeof(*v);
+}
+
 /*
- * The wired G ends, but its kernel thread does not: what the kernel would do to
- * the mutexes that it holds, as robust_list(2) has it.
+ * The owner of *word has died.  False: others wait for it in the kernel, which
+ * tells them when the kernel thread ends.
+ */
+static bool
+died(uint32_t *word, uint32_t v, bool inherit, uint32_t tid)
+{
+	/* kernel/futex/core.c, handle_futex_death(): only what is its own. */
+	while ((v & FUTEX_TID_MASK) == tid) {
+		if (inherit && (v & FUTEX_WAITERS) != 0) {
+			if (tid != (uint32_t)getpid())
+				return false;
+			/* The first one does not end: they go on unwarned. */
+			rawsyscall(SYS_futex, (long)word, FUTEX_UNLOCK_PI, 0, 0,
+			    0, 0);
+			return true;
+		}
+		/* Release: the critical section, as an unlock. */
+		if (!cas_rel(word, &v, (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
+			continue;
+		if ((v & FUTEX_WAITERS) != 0)
+			rawsyscall(SYS_futex, (long)word, FUTEX_WAKE, 1, 0, 0,
+			    0);
+		return true;
+	}
+	return true;
+}
+
+/*
+ * The wired G ends: what the kernel would do to the mutexes that it holds, as
+ * robust_list(2) has it.  It is done before the thread is joined; the rest, by the
+ * kernel at the end of the M, which takes these mutexes over.
  */
 void
 sharedrobustexit(void)
 {
-	struct robust_list_head *head = robusthead;
-	struct robust_list *entry;
-	uint32_t *word, v;
+	struct robust_list_head *head = robusthead, *mhead = mrobusthead;
+	struct robust_list *entry, *next = NULL, **last;
+	uint32_t *word, v = 0, tid;
 	bool inherit;
 	int limit = ROBUST_LIST_LIMIT; /* the kernel's, against a broken list */
 
-	robusthead = NULL;
-	if (mrobusthead == NULL)
+	robusthead = mrobusthead = NULL;
+	if (mhead == NULL)
 		return;
+	tid = (uint32_t)gkerneltid(getg());
 	entry = head->list.next;
-	while (entry != &head->list && limit-- > 0) {
+	head->list.next = &head->list;
+	last = &mhead->list.next;
+	while (limit-- > 0) {
 		inherit = ((uintptr_t)entry & 1) != 0;
 		entry = (void *)((uintptr_t)entry & ~(uintptr_t)1);
 		word = (void *)((char *)entry + head->futex_offset);
-		entry = entry->next;
-		v = load_rlx(word);
-		if (inherit && (v & FUTEX_WAITERS) != 0) {
-			/* They wait for the thread, which only its end tells. */
-			rawsyscall(SYS_futex, (long)word, FUTEX_UNLOCK_PI, 0, 0,
-			    0, 0);
-			continue;
+		if (entry == &head->list || entry == NULL ||
+		    !readentry(entry, word, &next, &v))
+			break;
+		if (!died(word, v, inherit, tid)) {
+			*last = (void *)((uintptr_t)entry | 1);
+			last = &entry->next;
 		}
-		/* Release: the critical section, as an unlock. */
-		while (
-		    !cas_rel(word, &v, (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
-			;
-		if ((v & FUTEX_WAITERS) != 0)
-			rawsyscall(SYS_futex, (long)word, FUTEX_WAKE, 1, 0, 0,
-			    0);
+		entry = next;
 	}
-	head->list.next = &head->list;
-	rawsyscall(SYS_set_robust_list, (long)mrobusthead, sizeof(*head), 0, 0,
-	    0, 0);
-	mrobusthead = NULL;
+	if (last != &mhead->list.next)
+		gthreadof(getg())->changed = true;
+	*last = &mhead->list;
+	rawsyscall(SYS_set_robust_list, (long)mhead, sizeof(*mhead), 0, 0, 0,
+	    0);
 }
 
 static int
