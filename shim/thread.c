@@ -464,6 +464,8 @@ pthread_setname_np(pthread_t t, const char *name)
 		return libc.pthread_setname_np(t, name);
 	if (strlen(name) > 15)
 		return ERANGE;
+	if (threadended(gp)) /* as glibc, which looks for it in /proc */
+		return ENOENT;
 	setname(gp, name);
 	return 0;
 }
@@ -479,6 +481,8 @@ pthread_getname_np(pthread_t t, char *buf, size_t len)
 	th = gthreadof(gp);
 	if (len < sizeof(th->name))
 		return ERANGE;
+	if (threadended(gp))
+		return ENOENT;
 	memcpy(buf, th->name, sizeof(th->name));
 	return 0;
 }

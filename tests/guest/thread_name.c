@@ -70,6 +70,25 @@ numbered(void *arg)
 	return NULL;
 }
 
+static void *
+ends(void *arg)
+{
+	return arg;
+}
+
+static void
+ended(void)
+{
+	pthread_t t = spawn(ends, NULL);
+	char buf[16];
+
+	CHECK(EVENTUALLY(pthread_getname_np(t, buf, sizeof buf) == ENOENT));
+	SHOW(pthread_getname_np(t, buf, 15));
+	SHOW(pthread_setname_np(t, "sixteen letters!"));
+	SHOW(pthread_setname_np(t, "late"));
+	finish(t);
+}
+
 int
 main(void)
 {
@@ -106,5 +125,6 @@ main(void)
 	SHOW(pthread_setname_np(pthread_self(), "boss again"));
 	shownames("main");
 	comm("main");
+	ended();
 	return done();
 }
