@@ -234,9 +234,10 @@ onpreempt(ucontext_t *uc)
 	putgsignal(mp, gp->preempted);
 	gp->preempted = NULL;
 	ctxkeepaltstack(uc);
-	releasem(mp);
+	/* Before it could lose the P, and come back on another stack. */
 	if (unlikely(load_rlx(&gp->thread.wantwire)))
 		bindhere(gp);
+	releasem(mp);
 }
 
 /* Without asyncfence() nobody would know when a signal has arrived. */
