@@ -609,7 +609,8 @@ left(void *arg)
 		cpuleave(gp, mp);
 	mp->curg = NULL;
 	mp->fin(gp, mp->finarg);
-	if (unlikely(load_rlx(&mp->nop) != HASP))
+	/* CLAIMED is a claim in vain: the M is in the runtime. */
+	if (unlikely(load_rlx(&mp->nop) == NOP))
 		findp(mp);
 	schedule();
 }
