@@ -8,6 +8,9 @@
  *	cpu.h	procyield(), threadpointer(), rawsyscall(), cpuinit(), LOADINC()
  *	ucontext.h	what a signal handler changes in its frame
  *	cpu.c	what the processor can do
+ *	sigframe.h	the frame of a signal handler: sigframesp(), sigframemove(),
+ *		sigframeenter(), SIGREDZONE
+ *	sigframe.c
  *	tcb.h	the thread control block of this port's TLS variant
  *	detour.h	detourmake(), detourwrite(): a jump over a function's entry
  *	detour.c	the decoder for that
@@ -22,6 +25,7 @@
 #include "arch/x86_64/cpu.h"
 #include "arch/x86_64/detour.h"
 #include "arch/x86_64/gobuf.h"
+#include "arch/x86_64/sigframe.h"
 #include "arch/x86_64/tcb.h"
 #include "arch/x86_64/ucontext.h"
 #else

@@ -1,0 +1,35 @@
+/*
+ * The frame that the kernel makes for a signal handler
+ * (arch/x86/kernel/signal_64.c, struct rt_sigframe): the return address, the
+ * ucontext, the siginfo; above it, on a multiple of 64, what XSAVE wrote.
+ */
+#ifndef ARCH_X86_64_SIGFRAME_H
+#define ARCH_X86_64_SIGFRAME_H
+
+#include <signal.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+/* Where the interrupted code's frames end; below it is what it may use still. */
+static inline uintptr_t
+sigframesp(const ucontext_t *uc)
+{
+	return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+}
+
+#define SIGREDZONE 128
+
+/*
+ * Copies the frame that uc is in to below top, as the kernel would have placed
+ * it there; info and uc then are those of the copy.
+ */
+void sigframemove(uintptr_t top, siginfo_t **info, ucontext_t **uc);
+
+/*
+ * Calls fn(sig, info, uc, arg) on the stack of the frame that uc is in, from
+ * which it returns as the kernel's handler does, to where the signal came.
+ */
+_Noreturn void sigframeenter(int sig, siginfo_t *info, ucontext_t *uc,
+    void *arg, void (*fn)(int, siginfo_t *, ucontext_t *, void *));
+
+#endif
