@@ -103,9 +103,9 @@ adoptg(void)
 
 	if (gp == NULL)
 		throw("adoptg: out of memory");
-	become(gp);
-	gp->foreign = true;
 	gp->goid = newgoid(NULL);
+	gp->foreign = true;
+	become(gp);
 	xadd_rlx(&sched.nbound, 1);
 	if (haveendkey)
 		oskeyset(endkey, gp);

@@ -212,6 +212,8 @@ void gointerrupt(struct g *gp);
 
 /* Sets the calling G's signal mask; the G is no kernel thread of its own. */
 void gsetsigmask(uint64_t mask);
+/* The same when the kernel knows it, or is about to be told. */
+void gnotemask(uint64_t mask);
 
 /* --- waiting for descriptors (polldesc.c) --------------------------------- */
 
@@ -409,10 +411,31 @@ extern void (*endhook)(void);
 extern void (*monitorhook)(void);
 void monitorwake(void);
 
+/*
+ * From now on watchhook is called, on a thread of the runtime's own, with what is
+ * pending in the kernel whenever that may have become more.
+ */
+void watchsignals(void);
+extern void (*watchhook)(uint64_t pending);
+
 /* Calls fn for every live G of the scheduler until it returns false. */
 void foreachg(bool (*fn)(struct g *gp, void *arg), void *arg);
 /* The calling thread is sysmon, or g0 of an M: no thread of the program's. */
 bool onsystem(void);
+
+/* Signals that wait, oldest first, and which they are (atomic). */
+struct sigentry;
+struct sigqueue {
+	struct sigentry *head, *tail;
+	uint64_t pending;
+};
+
+/* sigaltstack(2); no size: there is none. */
+struct altstack {
+	uintptr_t lo;
+	size_t size;
+	int flags;
+};
 
 /* Per-thread values of the shim that core keeps in struct g. */
 struct gthread {
@@ -432,9 +455,16 @@ struct gthread {
 	char name[16];
 	size_t guardsize; /* what the attributes said */
 	size_t stacksize;
-	void *stacklo;	     /* the user's own stack, or NULL */
-	uint64_t sigpending; /* atomic; pthread_kill()ed while parked */
-	uint32_t handled;    /* what handlers have run: shim/signal.c */
+	void *stacklo; /* the user's own stack, or NULL */
+	struct altstack altstack;
+	struct sigqueue sigqueue;    /* shim/sigqueue.c */
+	uint64_t sigwait;	     /* signals that it waits for; its lock */
+	struct g *signext, *sigprev; /* of those who wait; its lock */
+	bool sigclosed;		     /* has ended; its lock */
+	bool sigrestore; /* the next handler finds sigsaved in uc_sigmask */
+	uint64_t sigsaved;
+	uint32_t sigword; /* atomic: what it waits for has come */
+	uint32_t handled; /* what handlers have run: shim/sighandler.c */
 };
 struct gthread *gthreadof(struct g *gp);
 

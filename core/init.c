@@ -238,6 +238,7 @@ forkchild(void)
 	netpollforkchild();
 	procstatforkchild();
 	preemptforkchild();
+	watchforkchild();
 	statsforkchild();
 	procforkchild();
 	syscallforkchild();

@@ -1153,6 +1153,15 @@ schedmode(void)
 }
 
 void
+gnotemask(uint64_t mask)
+{
+	struct g *gp = getg();
+
+	gp->thread.sigmask = mask;
+	gp->m->sigmask = mask;
+}
+
+void
 gsetsigmask(uint64_t mask)
 {
 	struct g *gp = getg();

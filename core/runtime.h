@@ -203,6 +203,10 @@ void procresize(int n);
 void foreachp(void (*fn)(struct p *pp)); /* with the world stopped */
 void procforkchild(void);
 
+/* sigwatch.c */
+void startwatch(void);
+void watchforkchild(void);
+
 /* procstat.c */
 bool ossleeping(int32_t tid, bool unknown);
 void procstatforkchild(void);
@@ -312,6 +316,8 @@ void onpreempt(ucontext_t *uc);
 void sysmonwant(int64_t when);
 void *sysmon(void *arg);
 void sysmonwake(void);
+/* The calling kernel thread is the runtime's own, with gp and mp for that. */
+void systemthread(struct g *gp, struct m *mp);
 void checkdead(void);
 
 #endif

@@ -42,13 +42,25 @@ monitorwake(void)
 	notewakeup(&sched.sysmonnote);
 }
 
+/* Those that systemthread() made are the only adopted Gs without an id. */
 bool
 onsystem(void)
 {
 	struct g *gp = getg();
 
-	return gp != NULL && gp->m->g0 == gp &&
-	    (!gp->adopted || gp == &monitorg);
+	return gp != NULL && gp->m->g0 == gp && (!gp->adopted || gp->goid == 0);
+}
+
+void
+systemthread(struct g *gp, struct m *mp)
+{
+	gp->adopted = gp->bound = gp->kthread = true;
+	gp->head.direct = 1;
+	gp->m = mp;
+	mp->g0 = mp->curg = gp;
+	mp->nop = NOP;
+	gp->tcb = threadpointer();
+	tls_g = gp;
 }
 
 /* Its CPUs, priority and so on are those of the process. */
@@ -331,9 +343,12 @@ orphans(void)
 	for (gp = load_acq(&allgs); gp != NULL; gp = gp->alllink)
 		if (load_rlx(&gp->status) != Gdead && gp->goid != 0)
 			blocked &= gp->thread.sigmask;
-	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
-		if (load_rlx(&mp->curg) != NULL)
-			unheard &= load_rlx(&mp->sigmask);
+	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink) {
+		/* Its G's may be what a call that it makes has opened. */
+		gp = load_rlx(&mp->curg);
+		if (gp != NULL)
+			unheard &= load_rlx(&mp->sigmask) & gp->thread.sigmask;
+	}
 	return unheard & ~blocked;
 }
 
@@ -394,18 +409,13 @@ sysmon(void *arg)
 	struct woken list;
 
 	(void)arg;
-	monitorg.adopted = monitorg.bound = monitorg.kthread = true;
-	monitorg.head.direct = 1;
-	monitorg.m = &monitorm;
-	monitorm.g0 = monitorm.curg = &monitorg;
-	monitorm.nop = NOP;
+	systemthread(&monitorg, &monitorm);
 	monitorm.rand = (uint32_t)debug.randomize | 1;
-	monitorg.tcb = threadpointer();
 	store_rlx(&monitorm.tid, ostid());
-	tls_g = &monitorg;
 	for (;;) {
 		if (load_acq(&hookwanted) && xchg_acqrel(&hookwanted, 0) != 0) {
 			monitorhook();
+			startwatch();
 			idle = 0;
 		}
 		if (idle == 0)

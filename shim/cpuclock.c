@@ -131,24 +131,22 @@ cpuclocksleep(clockid_t clock, int flags, const struct timespec *req, int *r)
 		}
 		if (left < LOOKDELAY)
 			left = LOOKDELAY;
+		siguninterrupted();
 		if (parksleep(CLOCKID_MONO, nanotime() + left) == 0)
 			continue;
 		cancelpoint();
+		if (!siginterrupted(false))
+			continue;
 		*r = EINTR;
 		return true;
 	}
 }
 
-/*
- * The kernel's timer belongs to a kernel thread, as does the thread that it is to
- * signal: both are wired.
- */
+/* The kernel's timer belongs to a kernel thread: the thread is wired. */
 EXPORT int
 timer_create(clockid_t clock, struct sigevent *ev, timer_t *timer)
 {
 	struct g *gp = ofthread(clock) ? clockg(clock) : NULL;
-	struct sigevent own;
-	struct g *to;
 	pid_t tid;
 
 	if (gp != NULL && gp == getg()) {
@@ -158,20 +156,7 @@ timer_create(clockid_t clock, struct sigevent *ev, timer_t *timer)
 		tid = changeotherthread(gp);
 		clock = CLOCKOF(tid);
 	}
-	if (ev != NULL && ev->sigev_notify == SIGEV_THREAD_ID &&
-	    getg() != NULL) {
-		to = gwithtid(ev->_sigev_un._tid);
-		if (to != NULL && !giskthread(to)) {
-			own = *ev;
-			ev = &own;
-			if (to == getg())
-				lockosthread();
-			else
-				changeotherthread(to);
-			own._sigev_un._tid = gkerneltid(to);
-		}
-	}
-	return libc.timer_create(clock, ev, timer);
+	return timersignalling(clock, ev, timer);
 }
 
 /* Shares what the thread has used as its kernel thread did. */

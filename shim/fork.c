@@ -23,10 +23,10 @@ extern void *__dso_handle __attribute__((visibility("hidden")));
 static void
 inchild(void)
 {
+	signalforkchild();
 	forkchild();
 	fdforked();
 	onceforkchild();
-	signalforkchild();
 	memforkchild();
 	syslogforkchild();
 }

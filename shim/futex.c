@@ -50,7 +50,12 @@ futexwait(const uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 			    : NODEADLINE - 1;
 		}
 	}
-	return park(addr, val, bitset, clock, deadline, WAITFUTEX);
+	/* With a time it is not restarted (kernel/futex/waitwake.c). */
+	do {
+		siguninterrupted();
+		err = park(addr, val, bitset, clock, deadline, WAITFUTEX);
+	} while (err == -EINTR && !siginterrupted(ts == NULL));
+	return err;
 }
 
 /* The kernel wakes one before it looks at the number. */
@@ -253,6 +258,34 @@ syscall6(long nr, long a, long b, long c, long d, long e, long f)
 		if (getg() != NULL && gwithtid((int)a) != NULL)
 			return threadkill((int)a, (int)b);
 		break;
+	case SYS_rt_sigaction:
+		return rawsigaction((int)a, (const void *)b, (void *)c,
+		    (size_t)d);
+	case SYS_rt_sigprocmask:
+		if (d == sizeof(uint64_t) && getg() != NULL)
+			return rawsigmask((int)a, (const uint64_t *)b,
+			    (uint64_t *)c);
+		break;
+	case SYS_rt_sigpending:
+		if (b == sizeof(uint64_t) && getg() != NULL)
+			return rawsigpending((uint64_t *)a);
+		break;
+	case SYS_rt_sigsuspend:
+		if (b == sizeof(uint64_t) && getg() != NULL)
+			return rawsigsuspend((const uint64_t *)a);
+		break;
+	case SYS_rt_sigtimedwait:
+		if (d == sizeof(uint64_t) && getg() != NULL)
+			return rawsigtimedwait((const uint64_t *)a,
+			    (siginfo_t *)b, (const struct timespec *)c);
+		break;
+	case SYS_rt_tgsigqueueinfo:
+		return rawsigqueue((int)a, (int)b, (int)c,
+		    (const siginfo_t *)d);
+	case SYS_sigaltstack:
+		return sigaltstack((const stack_t *)a, (stack_t *)b);
+	case SYS_pause:
+		return pause();
 	/* These return twice, or never. */
 	case SYS_clone:
 	case SYS_clone3:

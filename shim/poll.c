@@ -204,11 +204,11 @@ ppoll(struct pollfd *fds, nfds_t n, const struct timespec *tmo,
     const sigset_t *mask)
 {
 	if (!ong())
-		return libc.ppoll(fds, n, tmo, mask);
+		return OPENED(mask, libc.ppoll(fds, n, tmo, mask));
 	if (n == 0 && tmo != NULL && mask == NULL)
 		return sleepready(tmo, NULL);
 	if (!waits(tmo))
-		return ANNOUNCE(libc.ppoll(fds, n, tmo, mask));
+		return ANNOUNCE(OPENED(mask, libc.ppoll(fds, n, tmo, mask)));
 
 	int r = -EPERM, err;
 	if (mask == NULL)
@@ -216,7 +216,7 @@ ppoll(struct pollfd *fds, nfds_t n, const struct timespec *tmo,
 		    tmo == NULL ? -1 : deadlineof(tmo, &err));
 	if (r != -EPERM)
 		return (int)ioresult(r);
-	return HANDOFF(libc.ppoll(fds, n, tmo, mask));
+	return HANDOFF(OPENED(mask, libc.ppoll(fds, n, tmo, mask)));
 }
 
 EXPORT int
@@ -329,11 +329,12 @@ pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *tmo,
     const sigset_t *mask)
 {
 	if (!ong())
-		return libc.pselect(n, r, w, e, tmo, mask);
+		return OPENED(mask, libc.pselect(n, r, w, e, tmo, mask));
 	if (n == 0 && tmo != NULL && mask == NULL)
 		return sleepready(tmo, NULL);
 	if (!waits(tmo))
-		return ANNOUNCE(libc.pselect(n, r, w, e, tmo, mask));
+		return ANNOUNCE(
+		    OPENED(mask, libc.pselect(n, r, w, e, tmo, mask)));
 
 	int ready = -EPERM, err;
 	if (mask == NULL)
@@ -341,7 +342,7 @@ pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *tmo,
 		    tmo == NULL ? -1 : deadlineof(tmo, &err));
 	if (ready != -EPERM)
 		return ready;
-	return HANDOFF(libc.pselect(n, r, w, e, tmo, mask));
+	return HANDOFF(OPENED(mask, libc.pselect(n, r, w, e, tmo, mask)));
 }
 
 /* A sleep by select: as Linux, what is left of it goes back to the caller. */
@@ -434,10 +435,11 @@ epoll_pwait(int ep, struct epoll_event *ev, int n, int ms, const sigset_t *mask)
 	if (mask == NULL)
 		return epoll_wait(ep, ev, n, ms);
 	if (!ong())
-		return libc.epoll_pwait(ep, ev, n, ms, mask);
+		return OPENED(mask, libc.epoll_pwait(ep, ev, n, ms, mask));
 	if (ms == 0)
-		return ANNOUNCE(libc.epoll_pwait(ep, ev, n, ms, mask));
-	return HANDOFF(libc.epoll_pwait(ep, ev, n, ms, mask));
+		return ANNOUNCE(
+		    OPENED(mask, libc.epoll_pwait(ep, ev, n, ms, mask)));
+	return HANDOFF(OPENED(mask, libc.epoll_pwait(ep, ev, n, ms, mask)));
 }
 
 EXPORT int
@@ -445,9 +447,10 @@ epoll_pwait2(int ep, struct epoll_event *ev, int n, const struct timespec *tmo,
     const sigset_t *mask)
 {
 	if (!ong())
-		return libc.epoll_pwait2(ep, ev, n, tmo, mask);
+		return OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask));
 	if (!waits(tmo))
-		return ANNOUNCE(libc.epoll_pwait2(ep, ev, n, tmo, mask));
+		return ANNOUNCE(
+		    OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask)));
 
 	int r = -EPERM, err;
 	if (mask == NULL)
@@ -455,5 +458,5 @@ epoll_pwait2(int ep, struct epoll_event *ev, int n, const struct timespec *tmo,
 		    tmo == NULL ? -1 : deadlineof(tmo, &err));
 	if (r != -EPERM)
 		return r;
-	return HANDOFF(libc.epoll_pwait2(ep, ev, n, tmo, mask));
+	return HANDOFF(OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask)));
 }

@@ -55,8 +55,13 @@ sem_wait_slow(struct psem *p, struct until u)
 			/* Pairs with the release in sem_post(). */
 			if (cas_acq(&p->state, &s, s - 1 - WAITER))
 				return 0;
+		siguninterrupted();
 		r = park(&p->value, 0, BITSET_ANY, u.clock, deadline, WAITSEM);
-		if (r == -ETIMEDOUT || r == -EINTR)
+		if (r == -ETIMEDOUT)
+			break;
+		/* As futex(2): with a time it is not restarted. */
+		if (r == -EINTR &&
+		    (cancelpending() || siginterrupted(u.abstime == NULL)))
 			break;
 		s = load_rlx(&p->state);
 	}

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -149,17 +150,49 @@ bool tidcall(long nr, long args[6]);
 /* Wires the calling thread if the call changes its kernel thread. */
 void wirecall(long nr, const long args[6]);
 
-/* --- signal.c ------------------------------------------------------------- */
+/* --- sig*.c: see signal.h -------------------------------------------------- */
 /* gthread.handled: a handler has run on the thread; one without SA_RESTART. */
 enum { HANDLED = 1, HANDLEDINTR = 2 };
 /* tgkill() of a tid of the program's; -1 and errno. */
 int threadkill(int tid, int sig);
+/*
+ * Around a wait that is not the kernel's and that a signal may end: whether it does,
+ * after park() or the like said so.  Calls that restart go on after a handler with
+ * SA_RESTART (signal(7)); without a handler all do.
+ */
+void siguninterrupted(void);
+bool siginterrupted(bool restarts);
+/*
+ * A call of the kernel's that has a mask of its own, or NULL: what waits for the
+ * thread and comes in by that ends it too.
+ */
+#define OPENED(mask, call)                                                     \
+	({                                                                     \
+		sigopen(mask);                                                 \
+		__typeof__(call) opened_ = (call);                             \
+		sigclose(mask);                                                \
+		opened_;                                                       \
+	})
+void sigopen(const sigset_t *mask);
+void sigclose(const sigset_t *mask);
+/* timer_create(), of which the clock is one that the kernel knows. */
+int timersignalling(clockid_t clock, struct sigevent *ev, timer_t *timer);
 /* A mask as gthread has it, without what cannot be blocked. */
 uint64_t sigmaskof(const sigset_t *set);
 void signalstart(void);
 void signaladopt(void);
 /* In the child of a fork: whoever was in sigaction() is gone. */
 void signalforkchild(void);
+/* The thread ends: what waits for it is thrown away. */
+void signalend(void);
+/* System calls by number, as syscall() has them. */
+long rawsigaction(int sig, const void *act, void *old, size_t size);
+long rawsigmask(int how, const uint64_t *set, uint64_t *old);
+long rawsigpending(uint64_t *set);
+long rawsigsuspend(const uint64_t *mask);
+long rawsigtimedwait(const uint64_t *set, siginfo_t *info,
+    const struct timespec *tmo);
+long rawsigqueue(int pid, int tid, int sig, const siginfo_t *info);
 
 /* --- syslog.c: in the child of a fork ------------------------------------- */
 void syslogforkchild(void);

@@ -6,6 +6,20 @@
 
 #define NSEC_PER_SEC 1000000000
 
+/* False when a handler has run. */
+static bool
+sleeptill(int clock, int64_t deadline)
+{
+	for (;;) {
+		siguninterrupted();
+		if (parksleep(clock, deadline) == 0)
+			return true;
+		cancelpoint();
+		if (siginterrupted(false))
+			return false;
+	}
+}
+
 int
 sleepfor(const struct timespec *ts, struct timespec *left)
 {
@@ -24,10 +38,9 @@ sleepfor(const struct timespec *ts, struct timespec *left)
 	if (__builtin_add_overflow(nanotime(), ns, &deadline) ||
 	    deadline == NODEADLINE)
 		deadline = NODEADLINE - 1;
-	if (parksleep(CLOCKID_MONO, deadline) == 0)
+	if (sleeptill(CLOCKID_MONO, deadline))
 		return 0;
 
-	cancelpoint();
 	if (left != NULL) {
 		ns = deadline - nanotime();
 		if (ns < 0)
@@ -47,10 +60,7 @@ sleepuntil(clockid_t clock, const struct timespec *ts)
 	cancelpoint();
 	if (err != 0 || ts->tv_sec < 0)
 		return EINVAL;
-	if (parksleep(clock, deadline) == 0)
-		return 0;
-	cancelpoint();
-	return EINTR;
+	return sleeptill(clock, deadline) ? 0 : EINTR;
 }
 
 /* A relative sleep ignores steps of the wall clock: both clocks are one. */

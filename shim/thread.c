@@ -66,6 +66,7 @@ threadend(void)
 	__call_tls_dtors();
 	keysdestroy();
 	robustexit();
+	signalend();
 	if (uselocale((locale_t)0) != LC_GLOBAL_LOCALE)
 		uselocale(LC_GLOBAL_LOCALE);
 	if (th->cleartid != NULL) {

@@ -1,4 +1,4 @@
-/* Waiting for children and for signals. */
+/* Waiting for children. */
 #include "shim/shim.h"
 
 /* wait, wait3 and waitpid are this call, as in glibc. */
@@ -28,14 +28,4 @@ waitid(idtype_t type, id_t id, siginfo_t *info, int options)
 	    seen.si_pid == 0)
 		return HANDOFF(libc.waitid(type, id, info, options));
 	return ANNOUNCE(libc.waitid(type, id, info, options));
-}
-
-EXPORT int
-sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *tmo)
-{
-	if (!ong())
-		return libc.sigtimedwait(set, info, tmo);
-	if (tmo != NULL && tmo->tv_sec == 0 && tmo->tv_nsec == 0)
-		return ANNOUNCE(libc.sigtimedwait(set, info, tmo));
-	return HANDOFF(libc.sigtimedwait(set, info, tmo));
 }
