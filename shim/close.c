@@ -143,18 +143,20 @@ vacate(int to)
 EXPORT int
 dup3(int fd, int to, int flags)
 {
-	int r;
+	long r;
 
 	if (schedmode() != MODE_MN || fd == to)
 		return libc.dup3(fd, to, flags);
 	if (!vacate(to))
 		return -1;
-	r = ong() ? ANNOUNCE(libc.dup3(fd, to, flags))
-		  : libc.dup3(fd, to, flags);
+	if (ong())
+		r = TRY(rawsyscall(SYS_dup3, fd, to, flags, 0, 0, 0));
+	else
+		r = rawsyscall(SYS_dup3, fd, to, flags, 0, 0, 0);
 	fdclosed(to);
 	if (r >= 0)
 		fdduplicated(fd, to);
-	return r;
+	return (int)ioresult(r);
 }
 
 /* The same but for one number twice, which is no error here. */
@@ -178,34 +180,42 @@ closingstream(FILE *f)
 	return fd;
 }
 
+static void
+closedstream(void *fd)
+{
+	fdclosed((int)(intptr_t)fd);
+}
+
+/*
+ * Around libc's call, which may be cancelled as it writes what is left: the
+ * number is not to be closed any more then.
+ */
+#define CLOSING(f, call)                                                       \
+	({                                                                     \
+		__typeof__(call) closed_;                                      \
+		intptr_t fd_ = closingstream(f);                               \
+		pthread_cleanup_push(closedstream, (void *)fd_);               \
+		closed_ = (call);                                              \
+		pthread_cleanup_pop(1);                                        \
+		closed_;                                                       \
+	})
+
 EXPORT int
 fclose(FILE *f)
 {
-	int fd = closingstream(f);
-	int r = libc.fclose(f);
-
-	fdclosed(fd);
-	return r;
+	return CLOSING(f, libc.fclose(f));
 }
 
 EXPORT int
 pclose(FILE *f)
 {
-	int fd = closingstream(f);
-	int r = ong() ? HANDOFFFN(libc.pclose(f)) : libc.pclose(f);
-
-	fdclosed(fd);
-	return r;
+	return CLOSING(f, ong() ? HANDOFFFN(libc.pclose(f)) : libc.pclose(f));
 }
 
 #define FREOPEN(name)                                                          \
 	EXPORT FILE *name(const char *path, const char *mode, FILE *f)         \
 	{                                                                      \
-		int fd = closingstream(f);                                     \
-		FILE *r = libc.name(path, mode, f);                            \
-                                                                               \
-		fdclosed(fd);                                                  \
-		return r;                                                      \
+		return CLOSING(f, libc.name(path, mode, f));                   \
 	}
 FREOPEN(freopen)
 FREOPEN(freopen64)

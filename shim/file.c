@@ -111,6 +111,7 @@ unlocked(int fd, int cmd, void *arg, int (*call)(int, int, void *))
 		int try = trycmd(cmd);                                         \
 		if (try == 0 || !ong())                                        \
 			return unlocked(fd, cmd, arg, libc.name);              \
+		cancelpoint();                                                 \
                                                                                \
 		int e = errno;                                                 \
 		int r = ANNOUNCE(libc.name(fd, try, arg));                     \
@@ -139,6 +140,7 @@ lockf(int fd, int cmd, off_t len)
 {
 	if (cmd != F_LOCK || !ong())
 		return libc.lockf(fd, cmd, len);
+	cancelpoint();
 
 	int e = errno;
 	int r = ANNOUNCE(libc.lockf(fd, F_TLOCK, len));

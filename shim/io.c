@@ -240,6 +240,13 @@ ttywaits(int fd, size_t n)
 	    group == getpgrp();
 }
 
+/* libc's call is cancelled: another thread gets what there is. */
+static void
+cancelled(void *w)
+{
+	ioend(w, 0);
+}
+
 /* Waits until poll says that fd is ready, then makes the call. */
 static ssize_t
 polled(int fd, enum pollmode mode, const struct iovec *iov, int n)
@@ -250,12 +257,14 @@ polled(int fd, enum pollmode mode, const struct iovec *iov, int n)
 
 	iobegin(&w, fd, mode, false);
 	ready = ioawait(&w);
+	pthread_cleanup_push(cancelled, &w);
 	if (ready == -EINTR)
 		r = ioresult(ready);
 	else if (w.real)
 		r = HANDOFF(vector(w.fd, mode, iov, n));
 	else
 		r = ANNOUNCE(vector(w.fd, mode, iov, n));
+	pthread_cleanup_pop(0);
 	/*
 	 * A read that a terminal's hang-up ends fails with EIO; those that come
 	 * later find the end of the file.
