@@ -384,8 +384,12 @@ void gstack(struct g *gp, uintptr_t *lo, uintptr_t *hi);
 
 /* The cancellation word of its libc thread; atomic. */
 uint32_t *gcancelword(struct g *gp);
+/* The same of a pthread_t; one of libc's may not have begun to run. */
+uint32_t *cancelwordof(uintptr_t thread);
 /* In a signal handler on gp: it interrupted the runtime. */
 bool ginruntime(struct g *gp);
+/* The same for code of this library; context is the handler's third argument. */
+bool inourtext(const void *context);
 /*
  * Before a handler of the program's runs, which may come back on another M: the
  * code that it interrupted does not go on with the M that it has just looked up.
@@ -410,6 +414,8 @@ extern void (*endhook)(void);
  */
 extern void (*monitorhook)(void);
 void monitorwake(void);
+/* In the hook: to be called at sysmon's next look, without haste. */
+void monitoragain(void);
 
 /*
  * From now on watchhook is called, on a thread of the runtime's own, with what is
@@ -437,6 +443,9 @@ struct altstack {
 	int flags;
 };
 
+/* gthread.handled: a handler has run on the thread; one without SA_RESTART. */
+enum { HANDLED = 1, HANDLEDINTR = 2 };
+
 /* Per-thread values of the shim that core keeps in struct g. */
 struct gthread {
 	uint64_t sigmask; /* blocked signals, bit sig - 1; every switch looks */
@@ -450,7 +459,8 @@ struct gthread {
 	void *robust;  /* first robust mutex held: shim/mutex.c */
 	int *cleartid; /* set_tid_address(): zeroed and woken at the end */
 	bool changed;  /* its kernel thread is not as others: bound.c */
-	bool exiting;  /* unwinding, or past its start routine */
+	bool exited;   /* pthread_exit() has set the result */
+	bool shielded; /* not to be cancelled: see shim/cancel.c */
 	bool vforked;  /* between vfork and the child's exec */
 	char name[16];
 	size_t guardsize; /* what the attributes said */
@@ -463,8 +473,9 @@ struct gthread {
 	bool sigclosed;		     /* has ended; its lock */
 	bool sigrestore; /* the next handler finds sigsaved in uc_sigmask */
 	uint64_t sigsaved;
-	uint32_t sigword; /* atomic: what it waits for has come */
-	uint32_t handled; /* what handlers have run: shim/sighandler.c */
+	uint32_t sigword;     /* atomic: what it waits for has come */
+	uint32_t handled;     /* what handlers have run: shim/sighandler.c */
+	uint32_t cancelagain; /* atomic; see shim/cancel.c */
 };
 struct gthread *gthreadof(struct g *gp);
 

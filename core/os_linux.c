@@ -337,11 +337,14 @@ ossendpreempt(int32_t tid)
 	    0);
 }
 
-/* Blocks all of the calling thread; its mask before. */
+/*
+ * Blocks all of the calling thread, cancellation too, which would unwind it; its
+ * mask before.  Not setuid's, for whose handler libc waits.
+ */
 uint64_t
 osblocksignals(void)
 {
-	uint64_t all = ALLSIGNALS, old = 0;
+	uint64_t all = ALLSIGNALS | SIGCANCELBIT, old = 0;
 
 	sys(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&old,
 	    KSIGSETSIZE, 0, 0);

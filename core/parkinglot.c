@@ -313,6 +313,10 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 			off = cancelwait(gp, r);
 			releasem(mp);
 			allowsignals(gp, mask);
+			/* Of libc's threads the kernel alone knows. */
+			if (r == -EINTR && gp->kthread)
+				store_rlx(&gp->thread.handled,
+				    HANDLED | HANDLEDINTR);
 			if (off)
 				goto out;
 		}

@@ -144,6 +144,14 @@ preemptinit(void)
 	}
 }
 
+bool
+inourtext(const void *context)
+{
+	uintptr_t pc = ctxpc(context);
+
+	return pc >= texts[0].lo && pc < texts[0].hi;
+}
+
 static bool
 safepoint(const struct g *gp, const ucontext_t *uc)
 {

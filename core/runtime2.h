@@ -375,5 +375,6 @@ extern struct mutex allglock;
 #define NOCLASS 0xff
 /* What an M blocks that runs no G: all but libc's two (nptl/pthreadP.h). */
 #define ALLSIGNALS (UINT64_MAX & ~(3ull << 31))
+#define SIGCANCELBIT (1ull << 31)
 
 #endif

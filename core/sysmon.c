@@ -42,6 +42,12 @@ monitorwake(void)
 	notewakeup(&sched.sysmonnote);
 }
 
+void
+monitoragain(void)
+{
+	store_rel(&hookwanted, 1);
+}
+
 /* Those that systemthread() made are the only adopted Gs without an id. */
 bool
 onsystem(void)

@@ -452,9 +452,15 @@ tlsstart(void)
 }
 
 uint32_t *
+cancelwordof(uintptr_t thread)
+{
+	return (uint32_t *)(thread + canceloff);
+}
+
+uint32_t *
 gcancelword(struct g *gp)
 {
-	return (uint32_t *)((char *)gp->tcb + canceloff);
+	return cancelwordof((uintptr_t)gp->tcb);
 }
 
 struct dtvslot {

@@ -73,8 +73,9 @@ pthread_barrier_wait(pthread_barrier_t *barrier)
 	}
 	/* Acquire: pairs with the last one's store. */
 	while (load_acq(&b->round) == round)
-		park(&b->round, round, BITSET_ANY, CLOCKID_MONO, NODEADLINE,
-		    WAITBARRIER);
+		if (park(&b->round, round, BITSET_ANY, CLOCKID_MONO, NODEADLINE,
+			WAITBARRIER) == -EINTR)
+			cancelgaveup();
 	leave(b);
 	return 0;
 }
@@ -95,8 +96,9 @@ pthread_barrier_destroy(pthread_barrier_t *barrier)
 		return 0;
 	n = __atomic_or_fetch(&b->leaving, DESTROYER, __ATOMIC_ACQ_REL);
 	while (n != DESTROYER) {
-		park(&b->leaving, n, BITSET_ANY, CLOCKID_MONO, NODEADLINE,
-		    WAITBARRIER);
+		if (park(&b->leaving, n, BITSET_ANY, CLOCKID_MONO, NODEADLINE,
+			WAITBARRIER) == -EINTR)
+			cancelgaveup();
 		/* Acquire: pairs with leave(). */
 		n = load_acq(&b->leaving);
 	}

@@ -34,8 +34,23 @@ struct ksigaction {
 };
 
 /* Bits of the word that _thread_db_pthread_cancelhandling describes. */
-static uint32_t disabledbit, asyncbit, cancelledbits;
+static uint32_t disabledbit, asyncbit, exitingbit, cancelledbits;
 static struct ksigaction libchandler;
+static uint32_t anyagain; /* atomic; gthread.cancelagain of some thread */
+
+/* Cancelled, and neither disabled nor on its way out. */
+static bool
+due(uint32_t word)
+{
+	return (word & (disabledbit | exitingbit | cancelledbits)) ==
+	    cancelledbits;
+}
+
+static bool
+dueatonce(uint32_t word)
+{
+	return due(word) && (word & asyncbit) != 0;
+}
 
 void
 cancelpoint(void)
@@ -46,39 +61,118 @@ cancelpoint(void)
 bool
 cancelpending(void)
 {
-	uint32_t word;
-
 	/* No bits are known: nobody has been cancelled yet. */
-	if (likely(load_rlx(&cancelledbits) == 0))
-		return false;
-	word = load_acq(gcancelword(getg()));
-	return (word & disabledbit) == 0 &&
-	    (word & cancelledbits) == cancelledbits;
+	return unlikely(load_rlx(&cancelledbits) != 0) &&
+	    due(load_acq(gcancelword(getg())));
+}
+
+bool
+cancelasync(void)
+{
+	struct g *gp = getg();
+
+	return unlikely(load_rlx(&cancelledbits) != 0) && gp != NULL &&
+	    dueatonce(load_acq(gcancelword(gp))) && !gthreadof(gp)->shielded;
+}
+
+void
+cancelgaveup(void)
+{
+	if (unlikely(cancelasync()))
+		cancelpoint();
+}
+
+/* --- the signal ----------------------------------------------------------- */
+
+static void
+sendcancel(int tid, void *arg)
+{
+	(void)arg;
+	rawsyscall(SYS_tgkill, getpid(), tid, SIGCANCEL, 0, 0, 0);
+}
+
+/*
+ * The signal has to come again: the thread is where it must not be unwound, or on
+ * no M.  Fit for a handler that interrupted anything.
+ */
+static void
+later(struct gthread *th)
+{
+	store_rel(&th->cancelagain, 1);
+	store_rel(&anyagain, 1);
+	monitorwake();
+}
+
+static bool
+kick(struct g *gp, void *arg)
+{
+	struct gthread *th = gthreadof(gp);
+
+	(void)arg;
+	if (likely(load_acq(&th->cancelagain) == 0))
+		return true;
+	if (threadended(gp) || !dueatonce(load_acq(gcancelword(gp)))) {
+		store_rlx(&th->cancelagain, 0);
+		return true;
+	}
+	store_rel(&anyagain, 1);
+	if (gkerneltid(gp) == 0)
+		gointerrupt(gp);
+	else
+		gsend(gp, sendcancel, NULL);
+	return true;
+}
+
+void
+cancelkick(void)
+{
+	if (likely(load_acq(&anyagain) == 0) || xchg_acqrel(&anyagain, 0) == 0)
+		return;
+	foreachg(kick, NULL);
+	if (load_rlx(&anyagain))
+		monitoragain();
 }
 
 /*
  * Asynchronous cancellation, or a blocking call of libc's.  Not inside the
- * runtime, whose state cannot be unwound: the thread then ends at its next
- * cancellation point.
+ * runtime, nor in a hook, which may have a descriptor counted or a number marked:
+ * their state cannot be unwound.  Hooks are unwound where they call libc.
  */
 static void
 oncancel(int sig, siginfo_t *info, void *context)
 {
 	struct g *gp = getg();
-	uint32_t word;
+	struct gthread *th;
 
-	if (gp == NULL || giskthread(gp)) {
+	if (gp == NULL || (giskthread(gp) && !ginruntime(gp))) {
 		libchandler.handler(sig, info, context);
 		return;
 	}
-	word = load_acq(gcancelword(gp));
-	if ((word & cancelledbits) != cancelledbits ||
-	    (word & disabledbit) != 0 || (word & asyncbit) == 0 ||
-	    gthreadof(gp)->exiting || ginruntime(gp))
+	th = gthreadof(gp);
+	if (!dueatonce(load_acq(gcancelword(gp))))
 		return;
+	if (ginruntime(gp) || th->shielded || inourtext(context)) {
+		later(th);
+		return;
+	}
 	/* This handler never returns, but its M goes on. */
-	gsetsigmask(gthreadof(gp)->sigmask);
+	gsetsigmask(th->sigmask);
 	pthread_exit(PTHREAD_CANCELED);
+}
+
+/* --- what libc's bits are ------------------------------------------------- */
+
+/* Has libc mark the calling thread as one that ends, and unwind it to here. */
+static __attribute__((noinline)) void
+beginexit(void)
+{
+	__pthread_unwind_buf_t buf;
+
+	if (__sigsetjmp_cancel(buf.__cancel_jmp_buf, 0) == 0) {
+		__pthread_register_cancel(&buf);
+		libc.pthread_exit(NULL);
+	}
+	__pthread_unregister_cancel(&buf);
 }
 
 /*
@@ -91,7 +185,7 @@ cancelinit(struct g *self)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static bool done;
-	uint32_t *word = gcancelword(self), before;
+	uint32_t *word = gcancelword(self), before, bits;
 	struct ksigaction act;
 	int state, type;
 
@@ -106,8 +200,13 @@ cancelinit(struct g *self)
 		asyncbit = load_rlx(word) ^ before ^ disabledbit;
 		pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, NULL);
 		libc.pthread_cancel(pthread_self());
-		cancelledbits = load_rlx(word) ^ before ^ disabledbit;
-		__atomic_fetch_and(word, ~cancelledbits, __ATOMIC_ACQ_REL);
+		bits = load_rlx(word) ^ before ^ disabledbit;
+		beginexit();
+		exitingbit = load_rlx(word) ^ before ^ disabledbit ^ bits;
+		__atomic_fetch_and(word, ~(bits | exitingbit),
+		    __ATOMIC_ACQ_REL);
+		/* Release: the other bits.  Whoever sees it may look at them. */
+		store_rel(&cancelledbits, bits);
 		pthread_setcanceltype(type, NULL);
 		pthread_setcancelstate(state, NULL);
 		rawsyscall(SYS_rt_sigaction, SIGCANCEL, 0, (long)&libchandler,
@@ -120,17 +219,13 @@ cancelinit(struct g *self)
 	pthread_mutex_unlock(&lock);
 }
 
-static void
-sendcancel(int tid, void *arg)
-{
-	(void)arg;
-	rawsyscall(SYS_tgkill, getpid(), tid, SIGCANCEL, 0, 0, 0);
-}
+/* --- cancelling ----------------------------------------------------------- */
 
 EXPORT int
 pthread_cancel(pthread_t t)
 {
 	struct g *gp = gofthread((uintptr_t)t), *self;
+	uint32_t before;
 	int err;
 
 	if (gp == NULL)
@@ -144,17 +239,25 @@ pthread_cancel(pthread_t t)
 	if (threadended(gp))
 		return 0;
 	self = needg();
-	if (!giskthread(self))
-		cancelinit(self);
+	cancelinit(self);
 	if (gp == self)
 		return libc.pthread_cancel(t);
 	if (giskthread(gp)) {
 		err = libc.pthread_cancel(t);
-		gointerrupt(gp);
+		if (due(load_acq(cancelwordof((uintptr_t)t))))
+			gointerrupt(gp);
 		return err;
 	}
-	__atomic_fetch_or(gcancelword(gp), cancelledbits, __ATOMIC_ACQ_REL);
-	gsend(gp, sendcancel, NULL);
+	before =
+	    __atomic_fetch_or(gcancelword(gp), cancelledbits, __ATOMIC_ACQ_REL);
+	/*
+	 * Whoever is disabled looks at the mark when he enables it, and no wait of
+	 * his may end for it.
+	 */
+	if (!due(before | cancelledbits))
+		return 0;
+	if (!gsend(gp, sendcancel, NULL) && (before & asyncbit) != 0)
+		later(gthreadof(gp));
 	gointerrupt(gp);
 	return 0;
 }

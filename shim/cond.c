@@ -50,6 +50,19 @@ _Static_assert(offsetof(struct pcond, flags) ==
 	offsetof(pthread_cond_t, __data.__wrefs),
     "layout");
 
+/* Also of a wait that an asynchronous cancellation has ended. */
+static int
+relock(pthread_mutex_t *mutex)
+{
+	struct gthread *th = gthreadof(needg());
+	int err;
+
+	th->shielded = true;
+	err = mutexlockwait(mutex);
+	th->shielded = false;
+	return err;
+}
+
 /* --- shared with other processes ------------------------------------------ */
 
 /*
@@ -75,7 +88,7 @@ mixed_wait(pthread_mutex_t *mutex, int clock, int64_t deadline)
 	if (err == 0) {
 		r = park(&mixed.seq, seq, BITSET_ANY, clock, deadline,
 		    WAITCOND);
-		err = mutexlockwait(mutex);
+		err = relock(mutex);
 	}
 	xadd_acqrel(&mixed.waiters, -1u);
 	if (err == 0 && r == -ETIMEDOUT)
@@ -102,22 +115,30 @@ libcwait(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u)
 	return libc.pthread_cond_clockwait(cond, mutex, u.clock, u.abstime);
 }
 
+static void
+leave(void *id)
+{
+	identityleave((int)(intptr_t)id);
+}
+
 static __attribute__((noinline)) int
 shared_wait(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u,
     int64_t deadline)
 {
-	bool named = mutexnamed(mutex);
-	int id, err;
+	intptr_t id;
+	int err;
 
 	if (!mutexshared(mutex))
 		return mixed_wait(mutex, u.clock, deadline);
-	id = named ? identityenter() : 0;
-	if (ong())
-		err = HANDOFF(libcwait(cond, mutex, u));
-	else
-		err = libcwait(cond, mutex, u);
-	if (named)
-		identityleave(id);
+	if (ong() && !mutexnamed(mutex))
+		return HANDOFF(libcwait(cond, mutex, u));
+	if (!mutexnamed(mutex))
+		return libcwait(cond, mutex, u);
+	/* The wired G may sleep.  Cancelled, it locks the mutex once more. */
+	id = identityenter();
+	pthread_cleanup_push(leave, (void *)id);
+	err = libcwait(cond, mutex, u);
+	pthread_cleanup_pop(1);
 	return err;
 }
 
@@ -152,9 +173,12 @@ waituntil(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u)
 		r = park(&c->s.seq, seq, BITSET_ANY, u.clock, deadline,
 		    WAITCOND);
 	}
-	err = mutexlockwait(mutex);
-	if (unlikely(r == -EINTR))
+	if (unlikely(r == -EINTR)) {
+		err = relock(mutex);
 		cancelpoint();
+	} else {
+		err = mutexlockwait(mutex);
+	}
 	if (unlikely(err != 0))
 		return err;
 	return r == -ETIMEDOUT ? ETIMEDOUT : 0;

@@ -54,6 +54,8 @@ futexwait(const uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 	do {
 		siguninterrupted();
 		err = park(addr, val, bitset, clock, deadline, WAITFUTEX);
+		if (err == -EINTR)
+			cancelgaveup();
 	} while (err == -EINTR && !siginterrupted(ts == NULL));
 	return err;
 }

@@ -122,7 +122,7 @@ lock_slow(struct pmutex *m, struct until u)
 	uint32_t v = load_rlx(&m->word), waiter = 0, starved = 0, next;
 	bool late = false, known = false;
 	int64_t deadline = NODEADLINE, since = 0;
-	int spins = 0, err;
+	int spins = 0, err, r;
 
 	for (;;) {
 		if ((v & LOCKED) == 0 && (waiter || (v & STARVING) == 0)) {
@@ -139,8 +139,10 @@ lock_slow(struct pmutex *m, struct until u)
 		}
 		if (late) {
 			next = (v & ~(WOKEN | starved)) - waiter;
-			if (cas_rlx(&m->word, &v, next))
+			if (cas_rlx(&m->word, &v, next)) {
+				cancelgaveup();
 				return ETIMEDOUT;
+			}
 			continue;
 		}
 		if (waiter == 0 ? canspin(spins) : wokenspins(spins)) {
@@ -181,8 +183,9 @@ lock_slow(struct pmutex *m, struct until u)
 			v = load_rlx(&m->word);
 			continue;
 		}
-		late = park(&m->word, next, BITSET_ANY, u.clock, deadline,
-			   WAITMUTEX) == -ETIMEDOUT;
+		r = park(&m->word, next, BITSET_ANY, u.clock, deadline,
+		    WAITMUTEX);
+		late = r == -ETIMEDOUT || (r == -EINTR && cancelasync());
 		spins = 0;
 		v = load_rlx(&m->word);
 	}

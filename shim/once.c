@@ -84,8 +84,9 @@ once_slow(pthread_once_t *control, void (*init)(void))
 		if ((v & DONE) != 0)
 			return 0;
 		if (v == busy) {
-			park(control, (uint32_t)v, BITSET_ANY, CLOCKID_MONO,
-			    NODEADLINE, WAITONCE);
+			if (park(control, (uint32_t)v, BITSET_ANY, CLOCKID_MONO,
+				NODEADLINE, WAITONCE) == -EINTR)
+				cancelgaveup();
 			continue;
 		}
 		/* 0, or in progress by a thread that a fork left behind. */

@@ -111,7 +111,7 @@ rdlock_slow(pthread_rwlock_t *lock, struct until u)
 	uint64_t s = load_rlx(&l->state), next;
 	int64_t deadline;
 	bool late = false;
-	int spins = 0, err;
+	int spins = 0, err, r;
 
 	err = deadlineuntil(u, &deadline);
 	if (err != 0)
@@ -127,8 +127,10 @@ rdlock_slow(pthread_rwlock_t *lock, struct until u)
 				return 0;
 			continue;
 		}
-		if (late)
+		if (late) {
+			cancelgaveup();
 			return ETIMEDOUT;
+		}
 		if (canspin(spins)) {
 			spins++;
 			s = load_rlx(&l->state);
@@ -137,8 +139,9 @@ rdlock_slow(pthread_rwlock_t *lock, struct until u)
 		next = s | RWAIT;
 		if (next != s && !cas_rlx(&l->state, &s, next))
 			continue;
-		late = park(&l->word, (uint32_t)next, RBIT, u.clock, deadline,
-			   WAITRWLOCK) == -ETIMEDOUT;
+		r = park(&l->word, (uint32_t)next, RBIT, u.clock, deadline,
+		    WAITRWLOCK);
+		late = r == -ETIMEDOUT || (r == -EINTR && cancelasync());
 		spins = 0;
 		s = load_rlx(&l->state);
 	}
@@ -214,7 +217,7 @@ wrlock_slow(pthread_rwlock_t *lock, struct until u)
 	uint64_t s = load_rlx(&l->state), next;
 	bool late = false, registered = false;
 	int64_t deadline;
-	int spins = 0, err;
+	int spins = 0, err, r;
 
 	err = deadlineuntil(u, &deadline);
 	if (err != 0)
@@ -235,8 +238,10 @@ wrlock_slow(pthread_rwlock_t *lock, struct until u)
 			continue;
 		}
 		if (late) {
-			if (giveup(lock, s))
+			if (giveup(lock, s)) {
+				cancelgaveup();
 				return ETIMEDOUT;
+			}
 			s = load_rlx(&l->state);
 			continue;
 		}
@@ -251,8 +256,9 @@ wrlock_slow(pthread_rwlock_t *lock, struct until u)
 		if (next != s && !cas_rlx(&l->state, &s, next))
 			continue;
 		registered = true;
-		late = park(&l->word, (uint32_t)next, WBIT, u.clock, deadline,
-			   WAITRWLOCK) == -ETIMEDOUT;
+		r = park(&l->word, (uint32_t)next, WBIT, u.clock, deadline,
+		    WAITRWLOCK);
+		late = r == -ETIMEDOUT || (r == -EINTR && cancelasync());
 		spins = 0;
 		s = load_rlx(&l->state);
 	}

@@ -71,6 +71,7 @@ EXPORT int
 sched_yield(void)
 {
 	gosched();
+	cancelgaveup();
 	return 0;
 }
 

@@ -113,6 +113,7 @@ int sleepfor(const struct timespec *ts, struct timespec *left);
  * only where exceptions are off.
  */
 void __pthread_register_cancel(__pthread_unwind_buf_t *buf);
+void __pthread_unregister_cancel(__pthread_unwind_buf_t *buf);
 _Noreturn void __pthread_unwind_next(__pthread_unwind_buf_t *buf);
 
 /* libc unwound the main thread to its bottom. */
@@ -151,8 +152,6 @@ bool tidcall(long nr, long args[6]);
 void wirecall(long nr, const long args[6]);
 
 /* --- sig*.c: see signal.h -------------------------------------------------- */
-/* gthread.handled: a handler has run on the thread; one without SA_RESTART. */
-enum { HANDLED = 1, HANDLEDINTR = 2 };
 /* tgkill() of a tid of the program's; -1 and errno. */
 int threadkill(int tid, int sig);
 /*
@@ -202,5 +201,11 @@ void syslogforkchild(void);
 void cancelpoint(void);
 /* Whether cancelpoint() would: before a park, of which an interruption may be gone. */
 bool cancelpending(void);
+/* The same for an asynchronous one: in a wait that is no cancellation point. */
+bool cancelasync(void);
+/* Acts on that one, in a wait that has left no trace. */
+void cancelgaveup(void);
+/* On sysmon: sends gp's cancellation again, where that is needed. */
+void cancelkick(void);
 
 #endif

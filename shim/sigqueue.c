@@ -331,6 +331,7 @@ kickall(void)
 {
 	bool again = false;
 
+	cancelkick();
 	if (xchg_acqrel(&unsent, 0) != 0)
 		foreachg(kickown, &again);
 	if (again)

@@ -10,11 +10,8 @@
 bool
 siginterrupted(bool restarts)
 {
-	struct g *gp = getg();
-	uint32_t handled = gthreadof(gp)->handled;
+	uint32_t handled = gthreadof(getg())->handled;
 
-	if (giskthread(gp))
-		return true;
 	return restarts ? (handled & HANDLEDINTR) != 0 : handled != 0;
 }
 

@@ -46,6 +46,7 @@ spin_slow(pthread_spinlock_t *lock)
 			park((const void *)lock, (uint32_t)v, BITSET_ANY,
 			    CLOCKID_MONO, nanotime() + RECHECK, WAITSPIN);
 			xadd_acqrel(&parked, -1u);
+			cancelgaveup();
 			spins = yields = 0;
 		}
 	}

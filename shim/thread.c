@@ -62,9 +62,10 @@ threadend(void)
 		exit(0);
 	}
 	th = gthreadof(gp);
-	th->exiting = true;
+	/* As in glibc these may be cancelled, or exit: then come here again. */
 	__call_tls_dtors();
 	keysdestroy();
+	th->shielded = true;
 	robustexit();
 	signalend();
 	if (uselocale((locale_t)0) != LC_GLOBAL_LOCALE)
@@ -73,8 +74,11 @@ threadend(void)
 		store_rel(th->cleartid, 0);
 		unpark(th->cleartid, 1, BITSET_ANY);
 	}
-	if (glast())
-		exit(0); /* POSIX: as if the last thread had called it */
+	if (glast()) {
+		/* POSIX: as if the last thread had called it. */
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+		exit(0);
+	}
 	/* Release: what the thread did happens before the join returns. */
 	if (__atomic_compare_exchange_n(&th->state, &old, EXITED, 0,
 		__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
@@ -85,6 +89,15 @@ threadend(void)
 			gfree(gp);
 		goexit1(true);
 	}
+}
+
+/* Unwinding without pthread_exit() is cancellation. */
+static void
+unwound(struct gthread *th)
+{
+	if (!th->exited)
+		th->result = PTHREAD_CANCELED;
+	th->exited = false;
 }
 
 /*
@@ -103,12 +116,12 @@ threadstart(void *arg)
 	if (__sigsetjmp_cancel(buf.__cancel_jmp_buf, 0) == 0) {
 		__pthread_register_cancel(&buf);
 		schedrequest(gp);
-		/* Unwinding without pthread_exit() is cancellation. */
-		th->result = PTHREAD_CANCELED;
 		if (th->c11fn != NULL)
 			th->result = (void *)(intptr_t)th->c11fn(th->arg);
 		else
 			th->result = th->fn(th->arg);
+	} else {
+		unwound(th);
 	}
 	threadend();
 }
@@ -240,7 +253,7 @@ pthread_exit(void *result)
 	struct g *gp = getg();
 
 	if (gp != NULL) {
-		gthreadof(gp)->exiting = true;
+		gthreadof(gp)->exited = true;
 		gthreadof(gp)->result = result;
 	}
 	libc.pthread_exit(result);
@@ -259,15 +272,17 @@ mainend(__pthread_unwind_buf_t *buf)
 
 	if (gp == NULL || schedmode() != MODE_MN)
 		__pthread_unwind_next(buf);
+	unwound(gthreadof(gp));
 	threadend();
 	throw("mainend: the main thread was resumed");
 }
 
 /* --- join and detach ------------------------------------------------------ */
 
+/* With look, of a thread that has ended, it is no cancellation point. */
 static int
 jointhread(pthread_t t, clockid_t clock, const struct timespec *abstime,
-    void **result)
+    void **result, bool look)
 {
 	struct g *gp = threadg(t), *self;
 	struct gthread *th;
@@ -294,7 +309,8 @@ jointhread(pthread_t t, clockid_t clock, const struct timespec *abstime,
 	th = gthreadof(gp);
 	if (load_acq(&th->state) == DETACHED)
 		return EINVAL;
-	cancelpoint();
+	if (!look)
+		cancelpoint();
 	if (gp == self || load_rlx(&gthreadof(self)->joiner) == gp)
 		return EDEADLK;
 	for (;;) {
@@ -328,13 +344,13 @@ jointhread(pthread_t t, clockid_t clock, const struct timespec *abstime,
 EXPORT int
 pthread_join(pthread_t t, void **result)
 {
-	return jointhread(t, -1, NULL, result);
+	return jointhread(t, -1, NULL, result, false);
 }
 
 EXPORT int
 pthread_timedjoin_np(pthread_t t, void **result, const struct timespec *abstime)
 {
-	return jointhread(t, CLOCK_REALTIME, abstime, result);
+	return jointhread(t, CLOCK_REALTIME, abstime, result, false);
 }
 
 EXPORT int
@@ -343,7 +359,7 @@ pthread_clockjoin_np(pthread_t t, void **result, clockid_t clock,
 {
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
 		return EINVAL;
-	return jointhread(t, clock, abstime, result);
+	return jointhread(t, clock, abstime, result, false);
 }
 
 EXPORT int
@@ -356,7 +372,7 @@ pthread_tryjoin_np(pthread_t t, void **result)
 	/* glibc looks at the thread before it looks whether it is detached. */
 	if (load_acq(&gthreadof(gp)->state) != EXITED)
 		return EBUSY;
-	return jointhread(t, -1, NULL, result);
+	return jointhread(t, -1, NULL, result, true);
 }
 
 EXPORT int
@@ -401,7 +417,7 @@ thrd_join(thrd_t t, int *result)
 {
 	void *r;
 
-	if (jointhread(t, -1, NULL, &r) != 0)
+	if (jointhread(t, -1, NULL, &r, false) != 0)
 		return thrd_error;
 	if (result != NULL)
 		*result = (int)(intptr_t)r;
@@ -424,6 +440,7 @@ EXPORT void
 thrd_yield(void)
 {
 	gosched();
+	cancelgaveup();
 }
 
 /* --- names, stacks, identity ---------------------------------------------- */
