@@ -1,0 +1,150 @@
+/*
+ * Children that come from threads among others that compute: forked, vforked,
+ * spawned, by system(); each new program ends as it should.  In a forked child
+ * threads that compute share the processors again.
+ *
+ * guest: least=preempts:20
+ */
+#include "preempt.h"
+
+#include <spawn.h>
+
+extern char **environ;
+
+#define MAKERS 3
+#define TRUE "/bin/true"
+
+static char *arguments[] = { (char *)"true", NULL };
+
+static void
+expect(pid_t pid, int want)
+{
+	int status = 0;
+
+	MUST(pid > 0);
+	while (waitpid(pid, &status, 0) != pid)
+		MUST(errno == EINTR);
+	if (status != want << 8)
+		printf("NOT OK: status %#x, not %#x\n", status, want << 8);
+	CHECK(status == want << 8);
+}
+
+static void
+child(unsigned n)
+{
+	pid_t pid = -1;
+
+	switch (n % 5) {
+	case 0:
+		pid = fork();
+		if (pid == 0) {
+			compute(3000);
+			_exit(7);
+		}
+		expect(pid, 7);
+		break;
+	case 1:
+		pid = fork();
+		if (pid == 0) {
+			execve(TRUE, arguments, environ);
+			_exit(127);
+		}
+		expect(pid, 0);
+		break;
+	case 2:
+		pid = vfork();
+		if (pid == 0) {
+			execve(TRUE, arguments, environ);
+			_exit(127);
+		}
+		expect(pid, 0);
+		break;
+	case 3:
+		MUST(posix_spawn(&pid, TRUE, NULL, NULL, arguments, environ) ==
+		    0);
+		expect(pid, 0);
+		break;
+	default:
+		CHECK(system("exit 5") == 5 << 8);
+	}
+}
+
+static void *
+makes(void *arg)
+{
+	unsigned n = (unsigned)(long)arg;
+
+	do {
+		compute(200);
+		child(n++);
+	} while (!isover());
+	return NULL;
+}
+
+static void *
+computes(void *arg)
+{
+	while (!isover())
+		compute(100);
+	return arg;
+}
+
+#define SPINNERS 4
+
+static volatile int flag;
+static _Atomic int spinning;
+
+static void *
+spins(void *arg)
+{
+	spinning++;
+	while (flag == 0)
+		;
+	return arg;
+}
+
+static void *
+sets(void *arg)
+{
+	while (spinning != SPINNERS)
+		;
+	flag = 1;
+	return arg;
+}
+
+static int
+again(void)
+{
+	pthread_t t[SPINNERS + 1];
+
+	for (int i = 0; i < SPINNERS; i++)
+		t[i] = spawn(spins, NULL);
+	t[SPINNERS] = spawn(sets, NULL);
+	for (int i = 0; i < SPINNERS + 1; i++)
+		finish(t[i]);
+	return 3;
+}
+
+static void *
+forks(void *arg)
+{
+	for (int i = 0; i < 5; i++)
+		inchild("threads in a child", again);
+	return arg;
+}
+
+int
+main(void)
+{
+	pthread_t t[MAKERS + 5];
+
+	for (long i = 0; i < MAKERS; i++)
+		t[i] = spawn(makes, (void *)i);
+	t[MAKERS] = spawn(forks, NULL);
+	for (int i = 1; i < 5; i++)
+		t[MAKERS + i] = spawn(computes, NULL);
+	letrun(1000);
+	for (int i = 0; i < MAKERS + 5; i++)
+		finish(t[i]);
+	return done();
+}
