@@ -1,0 +1,91 @@
+/*
+ * Threads that spin on a variable which a thread that is made later sets: the
+ * setter gets its turn after slices of 10 ms or so.
+ *
+ * guest: least=preempts:50
+ */
+#include "guest.h"
+
+#define MOST 32
+
+static volatile int plain;
+static _Atomic int atomic, spinning;
+
+static void *
+spinsplain(void *arg)
+{
+	spinning++;
+	while (plain == 0)
+		;
+	return arg;
+}
+
+static void *
+spinsatomic(void *arg)
+{
+	spinning++;
+	while (atomic == 0)
+		;
+	return arg;
+}
+
+/* Whichever runs first: this one waits in the same way for all the others. */
+static void *
+sets(void *arg)
+{
+	while (spinning != (int)(long)arg)
+		;
+	plain = 1;
+	atomic = 1;
+	return NULL;
+}
+
+/* CPU time of a chain of handovers in ms; a loaded machine does not add to it. */
+static int64_t
+chain(int spinners, int steps)
+{
+	int64_t start = now(CLOCK_PROCESS_CPUTIME_ID);
+	pthread_t t[MOST], setter;
+
+	for (int step = 0; step < steps; step++) {
+		plain = 0;
+		atomic = 0;
+		spinning = 0;
+		for (int i = 0; i < spinners; i++)
+			t[i] = spawn((step + i) % 2 != 0 ? spinsplain
+							 : spinsatomic,
+			    NULL);
+		setter = spawn(sets, (void *)(long)spinners);
+		for (int i = 0; i < spinners; i++)
+			finish(t[i]);
+		finish(setter);
+	}
+	return (now(CLOCK_PROCESS_CPUTIME_ID) - start) / MSEC;
+}
+
+/* With slices of 100 ms each limit would be passed by far. */
+static void
+handovers(int spinners, int steps, int64_t limit)
+{
+	int64_t cpu = 0;
+
+	for (int try = 0; try < 3; try++) {
+		cpu = chain(spinners, steps);
+		if (cpu <= limit)
+			break;
+	}
+	if (cpu > limit)
+		printf("NOT OK: %d handovers to %d threads: %lld ms of CPU\n",
+		    steps, spinners, (long long)cpu);
+	CHECK(cpu <= limit);
+	printf("%d handovers to %d threads\n", steps, spinners);
+}
+
+int
+main(void)
+{
+	handovers(1, 100, 5000);
+	handovers(4, 20, 3000);
+	handovers(MOST, 2, 3000);
+	return done();
+}
