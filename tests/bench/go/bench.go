@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -24,6 +26,7 @@ var (
 	began, cpuBegan time.Duration
 	wall, cpu       time.Duration
 	epoch           = time.Now()
+	sink            atomic.Uint64
 )
 
 func cpuclock() time.Duration {
@@ -399,6 +402,56 @@ func blocked() {
 	reporttime("wake", *count)
 }
 
+func latespin() {
+	var over atomic.Bool
+	var wg sync.WaitGroup
+
+	late := make([]time.Duration, *times)
+	wg.Add(*count)
+	for i := 0; i < *count; i++ {
+		go func() {
+			for !over.Load() {
+			}
+			wg.Done()
+		}()
+	}
+	for i := range late {
+		begun := time.Now()
+		time.Sleep(time.Millisecond)
+		late[i] = time.Since(begun) - time.Millisecond
+	}
+	over.Store(true)
+	wg.Wait()
+	sort.Slice(late, func(i, j int) bool { return late[i] < late[j] })
+	report("p50", float64(late[len(late)/2])/1e3, "us")
+	report("p99", float64(late[len(late)*99/100])/1e3, "us")
+}
+
+func steps(n int, x uint64) uint64 {
+	var v [4096]uint64
+
+	for i := range v {
+		x += 0x9e3779b97f4a7c15
+		v[i] = x
+	}
+	for i := 0; i < n; i++ {
+		x = x*6364136223846793005 + 1442695040888963407
+		v[x>>52] += x ^ v[i%len(v)]
+	}
+	for _, w := range v {
+		x ^= w
+	}
+	return x
+}
+
+func computes() {
+	n := int(*target * 4e5)
+	together(*count, func() {
+		sink.Add(steps(n, 1))
+	})
+	reporttime("compute", *count*n)
+}
+
 func readzero() {
 	var buf [1]byte
 
@@ -453,6 +506,10 @@ func main() {
 			}
 		})
 		reporttime("sleep", *count**times)
+	case "latespin":
+		latespin()
+	case "compute":
+		computes()
 	case "wrapper":
 		readzero()
 	case "echo":
