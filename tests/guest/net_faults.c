@@ -1,19 +1,22 @@
 /*
  * Clients that connect, talk, stall, reset and vanish at random, and a server
- * with a thread for each: every answer is right, and afterwards no descriptor,
+ * with a thread for each: every byte comes back, and afterwards no descriptor,
  * thread or time is used.
  *
- * FAULTS_SECONDS in the environment makes it longer than two seconds.
+ * FAULTS_SECONDS and FAULTS_CLIENTS in the environment make it longer than two
+ * seconds, with a longer silence at the end, and bigger than 100 clients.
  *
- * guest: timeout=400
+ * guest: timeout=600 most=gs:1
  */
 #include "net.h"
 
 #include <dirent.h>
 #include <sys/resource.h>
 
-#define CLIENTS 100
+#define MOST 60000     /* bytes of one request */
+#define PATIENCE 60000 /* ms */
 
+static long clients;
 static struct sockaddr_in where;
 static int listener;
 static int64_t end;
@@ -104,16 +107,109 @@ dice(unsigned *seed)
 	return *seed >> 16;
 }
 
+/* One in n times. */
+static int
+sometimes(unsigned *seed, unsigned n)
+{
+	return dice(seed) % n == 0;
+}
+
+static void
+stall(unsigned *seed)
+{
+	usleep(dice(seed) % 5000);
+}
+
+/* Sends n bytes, with a stall after some of them if it comes out so. */
+static int
+sendparts(int fd, const char *out, size_t n, unsigned *seed)
+{
+	size_t first = sometimes(seed, 3) ? dice(seed) % n : 0;
+
+	if (first > 0) {
+		if (!sendall(fd, out, first))
+			return 0;
+		stall(seed);
+	}
+	return sendall(fd, out + first, n - first);
+}
+
+/* Whether n bytes come back as they have to. */
+static int
+comesback(int fd, char *out, char *in, size_t n)
+{
+	transform(out, n);
+	return recv(fd, in, n, MSG_WAITALL) == (ssize_t)n &&
+	    memcmp(in, out, n) == 0;
+}
+
+/* A request, and its answer; less than fits in between: nobody reads meanwhile. */
+static int
+request(int fd, char *out, char *in, unsigned *seed)
+{
+	size_t n = 1 + dice(seed) % 40000;
+	int whole;
+
+	memset(out, (int)dice(seed), n);
+	out[n - 1] = (char)dice(seed);
+	whole = sendparts(fd, out, n, seed);
+	if (whole && sometimes(seed, 8))
+		stall(seed);
+	whole = whole && comesback(fd, out, in, n);
+	CHECK(whole);
+	__atomic_add_fetch(&answers, 1, __ATOMIC_RELAXED);
+	return whole;
+}
+
+/* The ways to go. */
+static void
+leave(int fd, char *out, char *in, unsigned *seed)
+{
+	size_t n = 1 + dice(seed) % 40000;
+
+	switch (dice(seed) % 6) {
+	case 0:
+		reset(fd);
+		return;
+	case 1:
+		/* Half way, the answer unread. */
+		send(fd, out, 1 + dice(seed) % MOST,
+		    MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (sometimes(seed, 2))
+			stall(seed);
+		reset(fd);
+		return;
+	case 2:
+		send(fd, out, 30000, MSG_NOSIGNAL | MSG_DONTWAIT);
+		break;
+	case 3:
+		CHECK(shutdown(fd, SHUT_WR) == 0);
+		CHECK(recv(fd, in, 1, 0) == 0);
+		break;
+	case 4:
+		/* What came before the end of the file is answered. */
+		CHECK(sendparts(fd, out, n, seed));
+		CHECK(shutdown(fd, SHUT_WR) == 0);
+		CHECK(comesback(fd, out, in, n));
+		CHECK(recv(fd, in, 1, 0) == 0);
+		break;
+	default:
+		break;
+	}
+	close(fd);
+}
+
 static void *
 client(void *arg)
 {
 	unsigned seed = (unsigned)(long)arg;
-	char *out = malloc(60000), *in = malloc(60000);
+	char *out = malloc(MOST), *in = malloc(MOST);
 
+	memset(out, 1, MOST);
 	while (now(CLOCK_MONOTONIC) < end) {
-		int fd = socket(AF_INET, SOCK_STREAM, 0), whole = 1;
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
 		MUST(fd >= 0);
-		if (dice(&seed) % 16 == 0) {
+		if (sometimes(&seed, 16)) {
 			/* Gone before it is there. */
 			CHECK(fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
 			connect(fd, (struct sockaddr *)&where, sizeof where);
@@ -126,46 +222,13 @@ client(void *arg)
 			usleep(1000);
 			continue;
 		}
-		timeout(fd, SO_RCVTIMEO, 20000);
-		for (unsigned i = dice(&seed) % 8; i > 0 && whole; i--) {
-			/* Less than fits in between: nobody reads meanwhile. */
-			size_t n = 1 + dice(&seed) % 40000;
-			memset(out, (int)dice(&seed), n);
-			out[n - 1] = (char)i;
-			whole = sendall(fd, out, n) &&
-			    recv(fd, in, n, MSG_WAITALL) == (ssize_t)n;
-			CHECK(whole);
-			transform(out, n);
-			CHECK(memcmp(in, out, n) == 0);
-			__atomic_add_fetch(&answers, 1, __ATOMIC_RELAXED);
-			if (dice(&seed) % 8 == 0)
-				usleep(dice(&seed) % 5000);
-		}
-		switch (dice(&seed) % 5) {
-		case 0:
-			reset(fd);
-			break;
-		case 1: {
-			/* Half way, the answer unread. */
-			size_t n = 1 + dice(&seed) % 60000;
-			send(fd, out, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-			reset(fd);
-			break;
-		}
-		case 2:
-			send(fd, out, 30000, MSG_NOSIGNAL | MSG_DONTWAIT);
-			close(fd);
-			break;
-		case 3:
-			CHECK(shutdown(fd, SHUT_WR) == 0);
-			CHECK(recv(fd, in, 1, 0) == 0);
-			close(fd);
-			break;
-		default:
-			close(fd);
-		}
+		timeout(fd, SO_RCVTIMEO, PATIENCE);
+		for (unsigned i = dice(&seed) % 8; i > 0; i--)
+			if (!request(fd, out, in, &seed))
+				break;
+		leave(fd, out, in, &seed);
 		/* The server runs out of ports otherwise. */
-		usleep(1000 + dice(&seed) % 3000);
+		usleep((1000 + dice(&seed) % 3000) * (unsigned)clients / 100);
 	}
 	free(out);
 	free(in);
@@ -199,22 +262,23 @@ cputime(void)
 static void
 storm(int64_t ns)
 {
-	pthread_t t[CLIENTS], a;
+	pthread_t *t = calloc((size_t)clients, sizeof *t), a;
 
 	end = now(CLOCK_MONOTONIC) + ns;
-	listener = listenon(&where, 128);
+	listener = listenon(&where, 4096);
 	a = spawn(accepts, NULL);
-	for (long i = 0; i < CLIENTS; i++)
+	for (long i = 0; i < clients; i++)
 		t[i] = spawnsmall(client, (void *)i);
-	for (int i = 0; i < CLIENTS; i++)
+	for (long i = 0; i < clients; i++)
 		finish(t[i]);
 	CHECK(shutdown(listener, SHUT_RD) == 0);
 	finish(a);
 	close(listener);
+	free(t);
 	/* The servers of those who are gone end by themselves. */
 	pthread_mutex_lock(&lock);
 	while (alive != 0) {
-		struct timespec ts = after(CLOCK_REALTIME, 20000);
+		struct timespec ts = after(CLOCK_REALTIME, PATIENCE);
 		if (pthread_cond_timedwait(&none, &lock, &ts) != 0) {
 			printf("NOT OK: %ld left\n", alive);
 			break;
@@ -223,17 +287,30 @@ storm(int64_t ns)
 	pthread_mutex_unlock(&lock);
 }
 
+static int
+setting(const char *name, int otherwise)
+{
+	const char *v = getenv(name);
+
+	return v != NULL ? atoi(v) : otherwise;
+}
+
 int
 main(void)
 {
-	const char *seconds = getenv("FAULTS_SECONDS");
-	int before, n;
+	int seconds = setting("FAULTS_SECONDS", 2), before, n;
+	int quiet = seconds > 2 ? 5 : 1;
+	struct rlimit files;
 	long threads;
 
+	clients = setting("FAULTS_CLIENTS", 100);
+	MUST(getrlimit(RLIMIT_NOFILE, &files) == 0);
+	files.rlim_cur = files.rlim_max;
+	MUST(setrlimit(RLIMIT_NOFILE, &files) == 0);
 	storm(NSEC / 5);
 	before = descriptors();
 	threads = statusof("Threads:");
-	storm((seconds != NULL ? atoi(seconds) : 2) * NSEC);
+	storm(seconds * NSEC);
 	n = descriptors();
 	if (n != before)
 		printf("NOT OK: %d descriptors, %d before\n", n, before);
@@ -241,11 +318,11 @@ main(void)
 	CHECK(EVENTUALLY(statusof("Threads:") <= threads + 20));
 	usleep(200000);
 	int64_t used = cputime();
-	struct timespec ts = { 1, 0 };
+	struct timespec ts = { quiet, 0 };
 	nanosleep(&ts, NULL);
 	used = cputime() - used;
 	if (used > 20 * MSEC)
-		printf("NOT OK: %ld us used in a quiet second\n",
+		printf("NOT OK: %ld us used in a quiet time\n",
 		    (long)(used / 1000));
 	return done();
 }
