@@ -90,11 +90,11 @@ receiving(enum pairkind kind)
 	takes(&m);
 	show("not waiting", &m);
 	/* Its time is looked at after each message only. */
-	m = (struct many){ .fd = s[0], .n = 4, .ms = 20 };
+	m = (struct many){ .fd = s[0], .n = 4, .ms = 300 };
 	t = spawn(takes, &m);
 	usleep(5000);
 	CHECK(send(s[1], "1", 1, 0) == 1);
-	usleep(40000);
+	usleep(400000);
 	CHECK(send(s[1], "22", 2, 0) == 2);
 	finish(t);
 	show("timed", &m);
