@@ -20,6 +20,7 @@
 #define MEMMAJOR 1 /* /dev/null and its neighbours */
 #define NSEC_PER_SEC 1000000000
 #define FLIPTIME 1000000000 /* ns */
+#define UNIXTIME 100000000  /* ns that a writer waits in the netpoller */
 
 struct fdinfo {
 	uint8_t kind[POLLMODES]; /* enum fdkind */
@@ -29,7 +30,7 @@ struct fdinfo {
 	/* Options of a private socket: */
 	uint32_t known; /* the gen that they hold for; 0: unknown */
 	bool nonblock;
-	bool unixdomain;
+	int unixtype;		    /* SO_TYPE of a UNIX socket, or 0 */
 	int64_t timeout[POLLMODES]; /* ns, or NODEADLINE */
 };
 
@@ -262,12 +263,13 @@ options(int fd, bool socket)
 	};
 	if (!socket)
 		return now;
-	now.unixdomain = fdsockopt(fd, SO_DOMAIN) == AF_UNIX;
+	if (fdsockopt(fd, SO_DOMAIN) == AF_UNIX)
+		now.unixtype = fdsockopt(fd, SO_TYPE);
 	now.timeout[POLLMODE_IN] = timeoutof(fd, SO_RCVTIMEO);
 	now.timeout[POLLMODE_OUT] = timeoutof(fd, SO_SNDTIMEO);
 	if (info != NULL && load_rlx(&info->private)) {
 		store_rlx(&info->nonblock, now.nonblock);
-		store_rlx(&info->unixdomain, now.unixdomain);
+		store_rlx(&info->unixtype, now.unixtype);
 		store_rlx(&info->timeout[0], now.timeout[0]);
 		store_rlx(&info->timeout[1], now.timeout[1]);
 		store_rel(&info->known, gen);
@@ -370,7 +372,7 @@ iobegin(struct iowait *w, int fd, enum pollmode mode, bool socket)
 	w->fd = w->number = fd;
 	w->mode = mode;
 	w->socket = socket;
-	w->begun = w->real = w->partial = false;
+	w->begun = w->real = w->partial = w->unsure = false;
 	w->pd = NULL;
 	netpolllook(fd, &w->look);
 }
@@ -383,18 +385,35 @@ iowaits(struct iowait *w)
 
 	if (opt.nonblock)
 		return false;
-	if (w->mode == POLLMODE_OUT && opt.unixdomain) {
+	w->timed = timeout != NODEADLINE;
+	if (w->mode == POLLMODE_OUT && opt.unixtype != 0) {
 		/*
-		 * poll does not know all that a writer waits for: room in the
-		 * queue of whoever gets a datagram, a peer that reads no more.
+		 * Not all that a writer waits for is an event: not that there is
+		 * room in the queue of whoever gets a datagram, nor that a peer
+		 * reads no more (SHUT_RD).  Of a stream's the latter is rare, so
+		 * only who waits for long does so in the kernel.  A timeout is
+		 * there for each piece of what is written.
 		 */
-		w->real = true;
-		return false;
+		w->real = w->timed || opt.unixtype == SOCK_DGRAM;
+		if (w->real)
+			return false;
+		w->unsure = true;
 	}
 	w->begun = true;
-	w->timed = timeout != NODEADLINE;
 	w->deadline = w->timed ? nanotime() + timeout : NODEADLINE;
 	return true;
+}
+
+bool
+iojoin(struct iowait *w)
+{
+	int err;
+
+	if (!iowaits(w))
+		return false;
+	w->pd = netpollget(w->fd, w->mode, &w->look, &err);
+	w->real = w->pd == NULL;
+	return w->pd != NULL;
 }
 
 bool
@@ -428,6 +447,8 @@ ioagain(struct iowait *w, long *r)
 	/* Not everything says by itself that there is room again. */
 	if (w->mode == POLLMODE_OUT)
 		netpollrearm(w->pd);
+	if (w->unsure)
+		w->deadline = nanotime() + UNIXTIME;
 	store_rlx(&th->handled, 0);
 	/* gosched(), in exitsyscall(), may have taken the interruption. */
 	err = cancelpending() ? -EINTR
@@ -436,8 +457,10 @@ ioagain(struct iowait *w, long *r)
 		w->fd = netpollfd(w->pd);
 		return true;
 	}
-	if (err == -ETIMEDOUT)
+	if (err == -ETIMEDOUT) {
+		w->real = w->unsure;
 		return false;
+	}
 	/*
 	 * Handlers may jump away, and cancellation unwinds: nothing is held.  But
 	 * of a number that was closed meanwhile nothing else would be left.

@@ -76,7 +76,8 @@ struct iowait {
 	bool begun;   /* has waited */
 	bool partial; /* something has been transferred */
 	bool timed;
-	bool real; /* make libc's call, which waits in the kernel or never */
+	bool unsure; /* its wait may end without an event */
+	bool real;   /* make libc's call, which waits in the kernel or never */
 	struct polldesc *pd;
 	int64_t deadline;
 	struct polllook look;
@@ -87,6 +88,12 @@ void iobegin(struct iowait *w, int fd, enum pollmode mode, bool socket);
 
 /* Whether it waits at all; for a call that has to know before its first try. */
 bool iowaits(struct iowait *w);
+
+/*
+ * The same, and takes hold of the descriptor before the first try: what is done
+ * in parts is done on one file, whatever its number comes to mean.
+ */
+bool iojoin(struct iowait *w);
 
 /*
  * The try said -EAGAIN in *r: waits.  True: try again, on w->fd.  False: w->real,

@@ -113,7 +113,8 @@ iobroken(const struct iowait *w)
 	short revents;
 	int queued = 0;
 
-	if (!w->socket)
+	/* See tryheld(). */
+	if (!w->socket || w->unsure)
 		return false;
 	revents = fdrevents(w->fd, POLLOUT);
 	if (w->mode == POLLMODE_OUT)
@@ -122,18 +123,54 @@ iobroken(const struct iowait *w)
 	return (revents & POLLERR) != 0 && queued == 0;
 }
 
-/* One more try: the number may be closed, and be another file's, meanwhile. */
+/*
+ * A try of one that is joined: the number may be closed, and be another file's,
+ * meanwhile.  A writer to a UNIX stream that has waited in the kernel ends with
+ * the socket's error, which is gone then, and without SIGPIPE
+ * (sock_alloc_send_pskb()).
+ */
 static long
-tryheld(struct iowait *w, const struct transfer *t)
+tryheld(struct iowait *w, struct transfer *t, bool again)
 {
 	struct polldesc *pd = w->pd;
+	int err = 0;
 	long r;
 
 	if (pd == NULL)
 		return TRY(tryone(w, t));
 	w->fd = netpollhold(pd);
-	r = TRY(tryone(w, t));
+	if (again && w->unsure) {
+		t->flags |= MSG_NOSIGNAL;
+		err = fdsockopt(w->fd, SO_ERROR);
+	}
+	r = err > 0 ? -err : TRY(tryone(w, t));
 	netpollrelease(pd);
+	return r;
+}
+
+static void
+letgo(void *arg)
+{
+	struct iowait *w = arg;
+
+	netpollrelease(w->pd);
+	ioend(w, 0);
+}
+
+/*
+ * The kernel waits for what is left, although the netpoller could have.  It is
+ * begun on the right file, as in tryheld(); who closes that then waits in vain,
+ * but not for long.
+ */
+static ssize_t
+transferheld(struct iowait *w, const struct transfer *t)
+{
+	ssize_t r;
+
+	w->fd = netpollhold(w->pd);
+	pthread_cleanup_push(letgo, w);
+	r = transferreal(w->fd, w, t);
+	pthread_cleanup_pop(1);
 	return r;
 }
 
@@ -171,11 +208,13 @@ transferslow(struct iowait *w, struct transfer *t, long r)
 		if (r != -EAGAIN || !ioagain(w, &r) ||
 		    (t->done > 0 && iobroken(w)))
 			break;
-		r = tryheld(w, t);
+		r = tryheld(w, t, true);
 	}
-	ioend(w, t->done > 0 ? 1 : r);
+	if (!w->real || !w->unsure)
+		ioend(w, t->done > 0 ? 1 : r);
 	if (w->real) {
-		more = transferreal(w->fd, w, t);
+		more =
+		    w->unsure ? transferheld(w, t) : transferreal(w->fd, w, t);
 		free(rest);
 		if (more < 0)
 			return t->done > 0 ? (ssize_t)t->done : -1;
@@ -185,12 +224,7 @@ transferslow(struct iowait *w, struct transfer *t, long r)
 	return t->done > 0 ? (ssize_t)t->done : ioresult(r);
 }
 
-/*
- * A message of which the kernel may take a part at a time on a UNIX stream.  Its
- * writers wait in the kernel (iowaits()), and the whole has to be one call: by
- * the next one the number may be another file's, and a signal would not find
- * that a part has gone.
- */
+/* A message of which the kernel may take a part at a time on a UNIX stream. */
 static bool
 manyparts(const struct iowait *w, const struct transfer *t)
 {
@@ -206,12 +240,13 @@ transfer(int fd, enum pollmode mode, bool socket, struct transfer *t)
 	long r;
 
 	iobegin(&w, fd, mode, socket);
-	if (unlikely(manyparts(&w, t)))
+	if (unlikely(manyparts(&w, t)) && !iojoin(&w) && w.real)
 		return transferreal(fd, &w, t);
-	r = TRY(tryone(&w, t));
+	r = tryheld(&w, t, false);
 	if (unlikely(r == -EAGAIN) ||
 	    (unlikely(t->all) && r > 0 && (size_t)r < total(t->iov, t->n)))
 		return transferslow(&w, t, r);
+	ioend(&w, r);
 	if (mode == POLLMODE_IN && r > 0)
 		ioturn();
 	return ioresult(r);
