@@ -160,7 +160,7 @@ safepoint(const struct g *gp, const ucontext_t *uc)
 	size_t i;
 
 	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
-	if (mask != gp->thread.sigmask)
+	if (mask != gp->thread.sigmask || sigframestays(uc))
 		return false;
 	for (i = 0; i < nelem(texts); i++)
 		if (pc >= texts[i].lo && pc < texts[i].hi)

@@ -1,5 +1,5 @@
 /*
- * Whether a kernel thread sleeps.  Only /proc tells, and to read it takes a
+ * Whether a kernel thread sleeps, or has slept.  Only /proc tells, and to read it takes a
  * descriptor, whose number the program might be about to use: a dup2() onto it
  * would be followed by our close().  So a thread with a table of descriptors of
  * its own reads for sysmon.  It is made at the first question.
@@ -21,17 +21,28 @@ static uint32_t asked;	  /* atomic; sysmon: questions so far */
 static uint32_t answered; /* atomic; the reader: answers so far */
 static int32_t about;	  /* the thread of the last question */
 static uint32_t answer;	  /* to it */
+static uint64_t slept;	  /* to it, too */
 
-/* State S or D, as opposed to waiting for a CPU. */
-static uint32_t
-state(int32_t tid)
+/* The number, or the letter, behind a line's name; NULL when there is none. */
+static const char *
+field(const char *text, const char *name)
 {
-	char path[48] = "/proc/self/task/", buf[256], *p;
+	const char *p = strstr(text, name);
+
+	return p != NULL ? p + strlen(name) : NULL;
+}
+
+/* State S or D, as opposed to waiting for a CPU; and how often it was in one. */
+static uint32_t
+state(int32_t tid, uint64_t *sleeps)
+{
+	char path[48] = "/proc/self/task/", buf[4096];
+	const char *p;
 	size_t n = strlen(path);
 	long fd, r;
 
 	n += fmtu64(path + n, (uint64_t)tid);
-	memcpy(path + n, "/stat", 6);
+	memcpy(path + n, "/status", 8);
 	fd = rawsyscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC,
 	    0, 0, 0);
 	if (fd < 0)
@@ -41,10 +52,14 @@ state(int32_t tid)
 	if (r <= 0)
 		return UNKNOWN;
 	buf[r] = 0;
-	p = strrchr(buf, ')'); /* the name may hold anything */
-	if (p == NULL || p[1] == 0)
+	/* The name, which comes first, has no line feed: it is escaped. */
+	p = field(buf, "\nvoluntary_ctxt_switches:\t");
+	for (*sleeps = 0; p != NULL && *p >= '0' && *p <= '9'; p++)
+		*sleeps = *sleeps * 10 + (uint64_t)(*p - '0');
+	p = field(buf, "\nState:\t");
+	if (p == NULL)
 		return UNKNOWN;
-	return p[2] == 'S' || p[2] == 'D' ? ASLEEP : AWAKE;
+	return *p == 'S' || *p == 'D' ? ASLEEP : AWAKE;
 }
 
 static void *
@@ -58,20 +73,24 @@ reader(void *arg)
 		while (load_acq(&asked) == n)
 			futexsleep(&asked, n, CLOCKID_MONO, NODEADLINE);
 		n = load_acq(&asked);
-		store_rlx(&answer, own ? state(about) : UNKNOWN);
+		store_rlx(&answer, own ? state(about, &slept) : UNKNOWN);
 		store_rel(&answered, n);
 		futexwakeup(&answered, 1);
 	}
 	return NULL;
 }
 
-/* sysmon only.  unknown is returned when nobody can say. */
+/*
+ * sysmon only.  unknown is returned when nobody can say.  *sleeps changes when the
+ * thread has slept in between.
+ */
 bool
-ossleeping(int32_t tid, bool unknown)
+ossleeping(int32_t tid, bool unknown, uint64_t *sleeps)
 {
 	uint32_t n = asked, was;
 	int64_t deadline;
 
+	*sleeps = 0;
 	if (!made && !refused) {
 		made = newosprocm(reader, NULL) == 0;
 		refused = !made;
@@ -89,6 +108,7 @@ ossleeping(int32_t tid, bool unknown)
 			return unknown;
 	if (load_rlx(&answer) == UNKNOWN)
 		return unknown;
+	*sleeps = slept;
 	return load_rlx(&answer) == ASLEEP;
 }
 

@@ -208,7 +208,7 @@ void startwatch(void);
 void watchforkchild(void);
 
 /* procstat.c */
-bool ossleeping(int32_t tid, bool unknown);
+bool ossleeping(int32_t tid, bool unknown, uint64_t *sleeps);
 void procstatforkchild(void);
 
 /* setxid.c */

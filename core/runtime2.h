@@ -232,9 +232,10 @@ struct m {
 	struct m *alllink;   /* allm; written once, before the M is visible */
 
 	/* sysmon only. */
-	int64_t cputime;	     /* at its last look, ns */
-	int64_t cpulook;	     /* nanotime() of that */
-	int64_t cpusince;	     /* nanotime() since when it stands still */
+	int64_t cputime;  /* at its last look, ns */
+	int64_t cpulook;  /* nanotime() of that */
+	int64_t cpusince; /* nanotime() since when it stands still */
+	uint64_t sleeps;  /* how often it has slept, at the last question */
 	int64_t sampled, samplewhen; /* cputime.c */
 
 	pthread_t thread; /* newosproc(); born-bound Gs */

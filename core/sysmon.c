@@ -152,7 +152,8 @@ recall(int64_t now)
 }
 
 /*
- * The M's G computes, and others want its P: it is preempted.  Where that is not
+ * The M's G computes, its slice is over or a timer due, others want its P, and none
+ * is idle, which would take them and look at all timers: it is preempted.  Where that is not
  * safe for long, in a function of libc's perhaps, it goes on without the P, as
  * one kernel thread more, until it next enters the runtime.
  */
@@ -162,20 +163,13 @@ endslice(struct p *pp, struct m *mp, int64_t now)
 	int64_t due = duetimer(pp, now), end = pp->tickwhen + pp->slice;
 	bool hopeless;
 
-	/* An idle P takes the others, and looks at all timers. */
-	if (load_rlx(&sched.npidle) != 0)
-		return false;
-	if (due == 0 && now < end) {
-		lookat(end);
-		return false;
-	}
 	if (canpreempt())
 		hopeless = load_rlx(&mp->unsafe) >= TRIES &&
 		    (now - end >= SLICE || (due != 0 && now - due > LATE));
 	else
 		hopeless = now - end >= LONGSLICE;
 	if (hopeless && handoff(pp, mp, NULL)) {
-		anylost = true;
+		anylost = canpreempt();
 		return true;
 	}
 	if (canpreempt() && now - pp->preemptwhen >= PREEMPTRETRY) {
@@ -193,8 +187,9 @@ endslice(struct p *pp, struct m *mp, int64_t now)
 static bool
 stuck(struct p *pp, struct m *mp, int64_t now)
 {
-	bool want = wanted(pp, now), overdue;
+	bool want = wanted(pp, now), due;
 	int64_t cpu = oscputime(mp->tid), used, since;
+	uint64_t sleeps;
 
 	if (cpu < 0)
 		return false;
@@ -207,17 +202,31 @@ stuck(struct p *pp, struct m *mp, int64_t now)
 	/* Without work it is taken too, but late: so that all may go idle. */
 	if (!want && now - mp->cpusince < SLICE)
 		return false;
+	due = duetimer(pp, now) != 0;
+	if (used != 0 &&
+	    (load_rlx(&sched.npidle) != 0 ||
+		(!due && now - pp->tickwhen < pp->slice))) {
+		lookat(pp->tickwhen + pp->slice);
+		return false;
+	}
 	/*
 	 * One that sleeps and runs by turns, a loop of fgets() perhaps, is met
-	 * asleep sooner or later; but it had its slice first.  A signal is only
-	 * for one that runs: some calls end by it whatever SA_RESTART says.
+	 * asleep sooner or later; but it had its slice first.  The signal is for
+	 * those that have not slept since the last look: some calls end by it
+	 * whatever SA_RESTART says.  For a timer it is enough that there was no
+	 * time to sleep.
 	 */
-	overdue = duetimer(pp, now) != 0 || now - pp->tickwhen >= pp->slice;
-	if (used == 0 || (overdue && used < since / 4 * 3)) {
-		if (ossleeping(mp->tid, now - mp->cpusince > 2 * SLICE))
+	if (!due || used < since / 4 * 3) {
+		if (ossleeping(mp->tid, now - mp->cpusince > 2 * SLICE,
+			&sleeps))
 			return handoff(pp, mp, &sched.nlate);
 		if (used == 0)
 			return false;
+		if (sleeps != mp->sleeps) {
+			mp->sleeps = sleeps;
+			lookat(now + PREEMPTRETRY);
+			return false;
+		}
 	}
 	return want && endslice(pp, mp, now);
 }

@@ -6,6 +6,7 @@
 #define FXSAVESIZE 512
 #define SWRESERVED 464 /* struct _fpx_sw_bytes: magic, size of it all */
 #define XALIGN 64
+#define XTILEDATA (1ull << 18)
 
 static size_t
 xstatesize(const char *fp)
@@ -14,6 +15,21 @@ xstatesize(const char *fp)
 
 	memcpy(sw, fp + SWRESERVED, sizeof(sw));
 	return sw[0] == FP_XSTATE_MAGIC1 ? sw[1] : FXSAVESIZE;
+}
+
+bool
+sigframestays(const ucontext_t *uc)
+{
+	const char *fp = (const char *)uc->uc_mcontext.fpregs;
+	struct {
+		uint32_t magic, size;
+		uint64_t features;
+	} sw;
+
+	if (fp == NULL)
+		return false;
+	memcpy(&sw, fp + SWRESERVED, sizeof(sw));
+	return sw.magic == FP_XSTATE_MAGIC1 && (sw.features & XTILEDATA) != 0;
 }
 
 void

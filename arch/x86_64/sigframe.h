@@ -7,6 +7,7 @@
 #define ARCH_X86_64_SIGFRAME_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <ucontext.h>
 
@@ -18,6 +19,13 @@ sigframesp(const ucontext_t *uc)
 }
 
 #define SIGREDZONE 128
+
+/*
+ * Whether another kernel thread might not load all of it: one that has not used
+ * AMX takes a frame with its tiles for one of the first 512 bytes alone
+ * (arch/x86/kernel/fpu/signal.c).
+ */
+bool sigframestays(const ucontext_t *uc);
 
 /*
  * Copies the frame that uc is in to below top, as the kernel would have placed

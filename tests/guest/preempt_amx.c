@@ -1,8 +1,7 @@
 /*
  * The tiles of AMX, 8 KiB of registers which a program has to ask for, after
- * threads have been made and before: they too stay with the thread.
- *
- * guest: least=preempts:20
+ * threads have been made and before: they too stay with the thread, which is not
+ * preempted where it uses them.
  */
 #include "preempt.h"
 
