@@ -44,6 +44,9 @@ extern struct libc libc __attribute__((visibility("hidden")));
 #define SAME(ret, name, params, call) ret name params;
 #include "shim/hooks.def"
 
+/* Looks up what is still to be looked up. */
+void symstart(void);
+
 /* --- a call into libc that may sleep: only when ong() --------------------- */
 /*
  * When libc cancels the thread in the call and unwinds, the leave is missing;

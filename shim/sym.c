@@ -1,4 +1,7 @@
-/* The real functions behind the hooks, each looked up on its first call. */
+/*
+ * The real functions behind the hooks, each looked up on its first call, or all
+ * with the first thread.
+ */
 #include <dlfcn.h>
 #include <stdlib.h>
 
@@ -36,3 +39,25 @@ struct libc libc = {
 #define HOOK(ret, name, params, args) .name = resolve_##name,
 #include "shim/hooks.def"
 };
+
+static __attribute__((noinline)) void
+find(void **fn, void *stub, const char *name)
+{
+	void *real = load_rlx(fn) == stub ? dlsym(RTLD_NEXT, name) : NULL;
+
+	if (real != NULL)
+		cas_acqrel(fn, stub, real);
+}
+
+/*
+ * Before there are threads: the child of _Fork() may call what is safe in a
+ * signal handler, but not dlsym(), whose lock a thread that it does not have may
+ * have held.  (The child of fork() gets that lock anew, posix/fork.c.)
+ */
+void
+symstart(void)
+{
+#define HOOK(ret, name, params, args)                                          \
+	find((void **)&libc.name, (void *)resolve_##name, #name);
+#include "shim/hooks.def"
+}

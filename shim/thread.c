@@ -223,6 +223,7 @@ threadsinit(void)
 
 	if (schedmode() != MODE_OFF)
 		return schedmode();
+	symstart();
 	forkhandlers();
 	signalstart();
 	starthook = detourstart;
