@@ -84,6 +84,7 @@ start(void)
 	parsedebugvars();
 	cpuinit();
 	asyncfenceinit();
+	osthreadinit();
 	if (sched.maxmcount == 0)
 		boundinit();
 	sched.maxmcount = MAXMS;

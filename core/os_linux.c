@@ -367,33 +367,53 @@ ossigpending(void)
  * libc's own functions: the symbols of these names in this library are the
  * program's.  Ms are real threads of libc, so that setuid's broadcast, the
  * single-thread optimisations and fork's bookkeeping know them.
+ *
+ * Looked up before there are threads: sysmon must not wait for the loader's lock,
+ * whose holder may wait for sysmon.
  */
+static struct {
+	__typeof__(&pthread_create) create;
+	__typeof__(&pthread_join) join;
+	__typeof__(&pthread_detach) detach;
+	__typeof__(&pthread_key_create) keycreate;
+} real;
+
+void
+osthreadinit(void)
+{
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+	if (real.create != NULL)
+		return; /* the child of a fork */
+	real.join = REAL(pthread_join);
+	real.detach = REAL(pthread_detach);
+	real.keycreate = REAL(pthread_key_create);
+	real.create = REAL(pthread_create);
+}
 
 int
 newosproc(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
     void *arg)
 {
-	return REAL(pthread_create)(thread, attr, fn, arg);
+	return real.create(thread, attr, fn, arg);
 }
 
 void
 osjoin(pthread_t thread)
 {
-	REAL(pthread_join)(thread, NULL);
+	real.join(thread, NULL);
 }
 
 void
 osdetach(pthread_t thread)
 {
-	REAL(pthread_detach)(thread);
+	real.detach(thread);
 }
 
 /* A key whose destructor libc runs when a kernel thread of its own ends. */
 bool
 oskeycreate(pthread_key_t *key, void (*destructor)(void *))
 {
-	return REAL(pthread_key_create)(key, destructor) == 0;
+	return real.keycreate(key, destructor) == 0;
 }
 
 void

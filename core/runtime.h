@@ -39,6 +39,7 @@ void ossendpreempt(int32_t tid);
 uint64_t osgetsigmask(void);
 uint64_t ossigpending(void);
 uint64_t osblocksignals(void);
+void osthreadinit(void);
 int newosproc(pthread_t *thread, const pthread_attr_t *attr,
     void *(*fn)(void *), void *arg);
 int newosprocm(void *(*fn)(void *), void *arg);

@@ -30,6 +30,7 @@ parts(void)
 
 	cleanenv();
 	asyncfenceinit();
+	osthreadinit();
 	for (i = 0; i < NPS; i++) {
 		p[i] = sysalloc(sizeof(*p[i]));
 		p[i]->id = (int32_t)i;
