@@ -30,16 +30,26 @@ struct tlsmodule {
 	size_t modid;
 	size_t offset; /* below the TCB */
 	size_t filesz, memsz;
-	const void *original; /* tells modules apart, never read */
 	const char *image;
 };
 
+/*
+ * Never freed, since somebody may be reading one, but used again when the loader
+ * has the same modules as it had then: a module that comes and goes takes no
+ * memory each time.  modlock to write.
+ */
 struct modtab {
-	uint64_t print;	 /* of the loader's modules that it was made for */
-	bool dynamic;	 /* some module's TLS is allocated on first use */
+	uint64_t print; /* of the loader's modules that it was last made for */
+	struct modtab *link;
 	uint32_t nslots; /* highest module id, and the one after it */
 	uint32_t n;
 	struct tlsmodule mod[];
+};
+
+struct image {
+	struct image *link;
+	size_t size;
+	char data[];
 };
 
 size_t tlsneed;
@@ -53,7 +63,11 @@ static size_t ltlsoff, ltlsmodid; /* in struct link_map */
 static size_t robustlen;
 static size_t tlsalign;
 static struct modtab *modtab; /* published by store_rel */
+static bool dynamic; /* some module's TLS is or was allocated on first use */
 static struct mutex modlock;
+static struct modtab *modtabs;	    /* modlock */
+static struct image *images;	    /* modlock */
+static pthread_mutex_t *loaderlock; /* of its lists of modules, or NULL */
 static size_t libclo, libchi, ourlo, ourhi; /* offsets below the TCB */
 
 struct listnode {
@@ -103,20 +117,23 @@ tlssettid(void *tcb, int32_t tid)
 	*(int32_t *)((char *)tcb + tcbtidoff) = tid;
 }
 
-/* The module of tab that is the same as m, or NULL. */
-static const struct tlsmodule *
-known(const struct modtab *tab, const struct tlsmodule *m)
+/* A copy that lives for ever of n bytes, or NULL.  modlock held. */
+static const char *
+imageof(const void *data, size_t n)
 {
-	uint32_t i;
+	struct image *im;
 
-	for (i = 0; tab != NULL && i < tab->n; i++) {
-		const struct tlsmodule *o = &tab->mod[i];
-
-		if (o->modid == m->modid && o->offset == m->offset &&
-		    o->original == m->original)
-			return o;
-	}
-	return NULL;
+	for (im = images; im != NULL; im = im->link)
+		if (im->size == n && memcmp(im->data, data, n) == 0)
+			return im->data;
+	im = persistentalloc(sizeof(*im) + n);
+	if (im == NULL)
+		return NULL;
+	im->size = n;
+	memcpy(im->data, data, n);
+	im->link = images;
+	images = im;
+	return im->data;
 }
 
 /* struct dtv_slotinfo_list of the loader (elf/dl-tls.c): index is the module id. */
@@ -130,6 +147,8 @@ struct slotinfolist {
 };
 
 static struct slotinfolist **slotinfo;
+static char *rtldglobal; /* _rtld_global */
+static size_t rtldsize;
 
 /*
  * Tells whether modules with TLS have come or gone: new ones take the lowest
@@ -149,10 +168,24 @@ fingerprint(uint32_t n)
 	return sum;
 }
 
+/*
+ * The link map with the module id, or NULL: in a fork's child there may be one
+ * that a dlclose() has half taken away.
+ */
+static struct link_map *
+mapof(size_t modid)
+{
+	struct slotinfolist *l;
+	size_t i = modid;
+
+	for (l = *slotinfo; l != NULL; i -= l->len, l = l->next)
+		if (i < l->len)
+			return load_rlx(&l->slot[i].map);
+	return NULL;
+}
+
 struct findctx {
-	const struct modtab *old;
 	struct modtab *tab;
-	uint32_t cap;
 	bool full;
 };
 
@@ -161,36 +194,28 @@ static int
 findmodule(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct findctx *c = arg;
-	const struct tlsmodule *o;
+	struct link_map *lm = mapof(info->dlpi_tls_modid);
 	struct tlsmodule *m;
-	struct link_map *lm;
-	size_t off = 0;
+	size_t off;
 	int i;
 
 	(void)size;
-	if (info->dlpi_tls_modid == 0)
+	if (info->dlpi_tls_modid == 0 || lm == NULL)
 		return 0;
 	if (c->tab->nslots <= info->dlpi_tls_modid)
 		c->tab->nslots = (uint32_t)info->dlpi_tls_modid + 1;
-	for (lm = _r_debug.r_map; lm != NULL; lm = lm->l_next) {
-		if (*(size_t *)((char *)lm + ltlsmodid) ==
-		    info->dlpi_tls_modid) {
-			off = *(size_t *)((char *)lm + ltlsoff);
-			break;
-		}
-	}
+	off = *(size_t *)((char *)lm + ltlsoff);
 	/* NO_TLS_OFFSET is 0 and FORCED_DYNAMIC_TLS_OFFSET -1: no static block. */
 	if (off == 0 || off == SIZE_MAX) {
-		c->tab->dynamic = true;
+		dynamic = true;
 		return 0;
 	}
-	if (c->tab->n == c->cap) {
+	if (c->tab->n == MAXMODULES) {
 		c->full = true;
 		return 1;
 	}
 	m = &c->tab->mod[c->tab->n++];
-	m->modid = info->dlpi_tls_modid;
-	m->offset = off;
+	*m = (struct tlsmodule){ .modid = info->dlpi_tls_modid, .offset = off };
 	for (i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
 
@@ -198,19 +223,14 @@ findmodule(struct dl_phdr_info *info, size_t size, void *arg)
 			continue;
 		m->filesz = ph->p_filesz;
 		m->memsz = ph->p_memsz;
-		m->original = (const void *)(info->dlpi_addr + ph->p_vaddr);
-		o = known(c->old, m);
-		if (o != NULL) {
-			m->image = o->image;
-		} else if (m->filesz > 0) {
-			char *copy = persistentalloc(m->filesz);
-
-			if (copy == NULL) {
-				c->full = true;
-				return 1;
-			}
-			memcpy(copy, m->original, m->filesz);
-			m->image = copy;
+		if (m->filesz == 0)
+			continue;
+		m->image =
+		    imageof((const void *)(info->dlpi_addr + ph->p_vaddr),
+			m->filesz);
+		if (m->image == NULL) {
+			c->full = true;
+			return 1;
 		}
 	}
 	return 0;
@@ -223,29 +243,51 @@ holds(const struct tlsmodule *m, size_t below)
 	return below <= m->offset && below > m->offset - m->memsz;
 }
 
-/*
- * Publishes the list of modules with static TLS.  Old lists stay: somebody may
- * be reading one.
- */
+/* The one with the same modules, maybe made now; or NULL.  modlock held. */
+static struct modtab *
+sametab(const struct modtab *new)
+{
+	size_t size = new->n * sizeof(new->mod[0]);
+	struct modtab *tab;
+
+	for (tab = modtabs; tab != NULL; tab = tab->link)
+		if (tab->n == new->n &&
+		    tab->nslots ==
+			new->nslots &&memcmp(tab->mod, new->mod, size) == 0)
+			return tab;
+	tab = persistentalloc(sizeof(*tab) + size);
+	if (tab == NULL)
+		return NULL;
+	memcpy(tab, new, sizeof(*tab) + size);
+	tab->link = modtabs;
+	modtabs = tab;
+	return tab;
+}
+
+/* Publishes the list of modules with static TLS.  modlock held. */
 static bool
 scanmodules(void)
 {
-	struct modtab *old = modtab, *tab;
-	const size_t tabsize = sizeof(*tab) + MAXMODULES * sizeof(tab->mod[0]);
-	struct findctx c;
+	static union {
+		struct modtab tab;
+		char space[sizeof(struct modtab) +
+		    MAXMODULES * sizeof(struct tlsmodule)];
+	} scratch; /* modlock */
+	struct modtab *tab = &scratch.tab;
+	struct findctx c = { .tab = tab };
+	uint64_t print;
 	size_t below;
 	uint32_t i;
 
-	tab = sysalloc(tabsize);
-	if (tab == NULL)
-		return false;
-	c = (struct findctx){ .old = old, .tab = tab, .cap = MAXMODULES };
+	tab->n = tab->nslots = 0;
 	dl_iterate_phdr(findmodule, &c);
-	tab->print = fingerprint(tab->nslots);
 	if (c.full)
 		return false;
-	if (old != NULL && old->dynamic)
-		tab->dynamic = true;
+	print = fingerprint(tab->nslots);
+	tab = sametab(tab);
+	if (tab == NULL)
+		return false;
+	store_rlx(&tab->print, print);
 	for (i = 0; i < tab->n; i++) {
 		struct tlsmodule *m = &tab->mod[i];
 
@@ -274,12 +316,55 @@ modules(void)
 	struct modtab *tab = load_acq(&modtab);
 	bool done;
 
-	if (likely(tab != NULL && tab->print == fingerprint(tab->nslots)))
+	if (likely(tab != NULL &&
+		load_rlx(&tab->print) == fingerprint(tab->nslots)))
 		return tab;
 	lock(&modlock);
 	done = scanmodules();
 	unlock(&modlock);
 	return done ? load_acq(&modtab) : NULL;
+}
+
+/* A callback of dl_iterate_phdr(), which holds one lock more than its caller. */
+static int
+findlock(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	const char *before = arg;
+	pthread_mutex_t *l;
+	size_t i;
+
+	(void)info;
+	(void)size;
+	for (i = 0; i + sizeof(*l) <= rtldsize; i += sizeof(void *)) {
+		const pthread_mutex_t *was =
+		    (const pthread_mutex_t *)(before + i);
+
+		l = (pthread_mutex_t *)(rtldglobal + i);
+		if (l->__data.__kind == PTHREAD_MUTEX_RECURSIVE_NP &&
+		    l->__data.__owner == selftid() && l->__data.__lock != 0 &&
+		    l->__data.__count == was->__data.__count + 1)
+			loaderlock = l;
+	}
+	return 1;
+}
+
+/*
+ * The lock that dl_iterate_phdr() takes.  libc does not say where it is, nor does
+ * it make it anew in the child of a fork(), as the loader's other two.
+ */
+static void
+findloaderlock(void)
+{
+	const ElfW(Sym) *sym = NULL;
+	char before[8192];
+	Dl_info info;
+
+	if (dladdr1(rtldglobal, &info, (void **)&sym, RTLD_DL_SYMENT) == 0 ||
+	    sym == NULL || sym->st_size > sizeof(before))
+		return;
+	rtldsize = sym->st_size;
+	memcpy(before, rtldglobal, rtldsize);
+	dl_iterate_phdr(findlock, before);
 }
 
 const char *
@@ -290,7 +375,7 @@ tlsinit(void)
 	char *self = threadpointer();
 	void *head = NULL;
 	ptrdiff_t *rs;
-	char *p, *rtld;
+	char *p;
 	size_t off;
 
 	dl_allocate_tls = (__typeof__(dl_allocate_tls))dlsym(RTLD_DEFAULT,
@@ -304,15 +389,15 @@ tlsinit(void)
 	    ctype_init == NULL || staticinfo == NULL)
 		return "libc does not export its TLS functions";
 	staticinfo(&tlsneed, &tlsalign);
-	rtld = dlsym(RTLD_DEFAULT, "_rtld_global");
-	if (rtld == NULL ||
+	rtldglobal = dlsym(RTLD_DEFAULT, "_rtld_global");
+	if (rtldglobal == NULL ||
 	    !field("_thread_db_rtld_global__dl_stack_user", 1 << 16, &off))
 		return "libc does not say where its list of threads is";
-	stackuser = (struct listnode *)(rtld + off);
+	stackuser = (struct listnode *)(rtldglobal + off);
 	if (!field("_thread_db_rtld_global__dl_tls_dtv_slotinfo_list", 1 << 16,
 		&off))
 		return "libc does not say where its list of modules is";
-	slotinfo = (struct slotinfolist **)(rtld + off);
+	slotinfo = (struct slotinfolist **)(rtldglobal + off);
 	d = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
 	if (d == NULL || d[0] < 256 || d[0] > 65536 || tlsneed < d[0])
 		return "libc does not say how large a thread is";
@@ -352,10 +437,8 @@ tlsinit(void)
 	if (p == NULL)
 		return "libc does not export its resolver state";
 	respoff = p - self;
-	/*
-	 * A fork's child has the list already; the loader's lock may be held
-	 * there by a thread that is gone.
-	 */
+	if (loaderlock == NULL)
+		findloaderlock();
 	if (modules() == NULL || libclo == 0 || ourlo == 0)
 		return "the TLS of libc or of this library was not found";
 	return NULL;
@@ -500,7 +583,7 @@ tlsreset(struct g *gp)
 	/* Forked away before tlsalloc() had made it, or that has failed. */
 	if (unlikely(((struct tcbhead *)tcb)->dtv == NULL))
 		return tlsalloc(gp);
-	if (unlikely(gp->tlsdirty) || (tab->dynamic && hasdynamic(gp))) {
+	if (unlikely(gp->tlsdirty) || (dynamic && hasdynamic(gp))) {
 		if (nlibc > sizeof(save))
 			throw("tlsreset: libc's TLS is too large");
 		memcpy(save, tcb - libclo, nlibc);
@@ -547,6 +630,13 @@ tlsforkchild(struct g *self)
 {
 	modlock.key = 0;
 	linkmutex.key = 0;
+	/* Whoever was in dlopen() or dlclose() is gone. */
+	if (loaderlock != NULL) {
+		loaderlock->__data.__lock = 0;
+		loaderlock->__data.__count = 0;
+		loaderlock->__data.__owner = 0;
+		loaderlock->__data.__nusers = 0;
+	}
 	if (self == NULL || self->m->g0 == self)
 		return;
 	if (self->m->g0->tcb != NULL)
