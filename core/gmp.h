@@ -461,7 +461,7 @@ struct gthread {
 	bool changed;  /* its kernel thread is not as others: bound.c */
 	bool exited;   /* pthread_exit() has set the result */
 	bool shielded; /* not to be cancelled: see shim/cancel.c */
-	bool vforked;  /* between vfork and the child's exec */
+	int vforked;   /* vfork()s whose child has not called exec */
 	char name[16];
 	size_t guardsize; /* what the attributes said */
 	size_t stacksize;

@@ -339,9 +339,7 @@ fdflags(int fd, int (*get)(int fd, int cmd, void *arg))
 static bool
 untracked(void)
 {
-	struct g *gp = getg();
-
-	return schedmode() != MODE_MN || (gp != NULL && gthreadof(gp)->vforked);
+	return schedmode() != MODE_MN || vforkchild();
 }
 
 bool

@@ -67,26 +67,44 @@ _Fork(void)
 /*
  * Called by vfork.S on both sides of the system call, in the parent.  The child
  * runs on this thread's stack, TLS and G until it has called exec: the G is
- * direct meanwhile, so that nothing the child calls enters the scheduler.
+ * direct meanwhile, so that nothing the child calls enters the scheduler.  The
+ * child may call vfork() itself, and be killed while that child runs: so each call
+ * has what was there before it.
  */
-void
+struct vforkstate
 vforkenter(void)
 {
-	struct g *gp = getg();
+	struct g *gp = schedmode() == MODE_MN ? needg() : getg();
+	struct vforkstate s = { 0 };
+	struct gthread *th;
 
-	if (!ong())
-		return;
-	gthreadof(gp)->vforked = true;
-	entersyscallfn();
+	if (gp == NULL)
+		return s;
+	th = gthreadof(gp);
+	s.depth = th->vforked++;
+	s.direct = !ong();
+	if (!s.direct)
+		entersyscallfn();
+	return s;
 }
 
 void
-vforkexit(void)
+vforkexit(struct vforkstate s)
 {
 	struct g *gp = getg();
 
-	if (gp == NULL || !gthreadof(gp)->vforked)
+	if (gp == NULL)
 		return;
-	gthreadof(gp)->vforked = false;
-	exitsyscallfn();
+	gthreadof(gp)->vforked = s.depth;
+	if (!s.direct)
+		exitsyscallfn();
+}
+
+/* The parent of a vfork() has a moment on either side of it, too. */
+bool
+vforkchild(void)
+{
+	struct g *gp = getg();
+
+	return gp != NULL && gthreadof(gp)->vforked != 0 && !ourprocess();
 }

@@ -125,9 +125,15 @@ bool schedexplicit(const pthread_attr_t *attr);
 void schedrequest(struct g *gp);
 bool threadended(struct g *gp);
 void forkhandlers(void);
-/* For arch's vfork(), in the parent. */
-void vforkenter(void);
-void vforkexit(void);
+/* For arch's vfork(), in the parent; passed in a register. */
+struct vforkstate {
+	int depth;
+	uint32_t direct; /* the G was already */
+};
+struct vforkstate vforkenter(void);
+void vforkexit(struct vforkstate s);
+/* The caller is a child between vfork() and exec, on its parent's G. */
+bool vforkchild(void);
 
 /* --- cpuclock.c ----------------------------------------------------------- */
 /* clock_nanosleep() on the CPU clock of a G; false: it is another clock. */

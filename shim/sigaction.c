@@ -128,6 +128,21 @@ islibcs(int sig)
 	    (schedmode() != MODE_MN && !sigours(sig));
 }
 
+/*
+ * The child of a vfork() has actions of its own, and the parent's memory: the
+ * table there is to stay as it is.
+ */
+static int
+vforkaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	int r = libc.sigaction(sig, act, old);
+
+	if (r == 0 && old != NULL && isfunction(old) &&
+	    old->sa_sigaction == onsignal)
+		*old = actions[sig];
+	return r;
+}
+
 EXPORT int
 sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
@@ -137,6 +152,8 @@ sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 
 	if (islibcs(sig))
 		return libc.sigaction(sig, act, old);
+	if (vforkchild())
+		return vforkaction(sig, act, old);
 	/* Read before the lock: the pointer may be a bad one. */
 	if (act != NULL)
 		wanted = *act;
