@@ -3,6 +3,8 @@
  * the kernel for each.  libc tells every kernel thread; see core/setxid.c for
  * what it has to be helped with.
  */
+#include <stdlib.h>
+
 #include "shim/shim.h"
 
 /* What a call is made of; unused members stay 0. */
@@ -114,4 +116,37 @@ setgroups(size_t n, const gid_t *groups)
 {
 	return setids(
 	    (struct ids){ .which = SETGROUPS, .n = n, .groups = groups });
+}
+
+/*
+ * As libc's (grp/initgroups.c), in which setgroups() is called as if by any
+ * thread.
+ */
+EXPORT int
+initgroups(const char *user, gid_t gid)
+{
+	int n = 64, found, r = -1;
+	gid_t *groups = NULL, *more;
+
+	if (getg() == NULL)
+		return libc.initgroups(user, gid);
+	for (;;) {
+		more = realloc(groups, (size_t)n * sizeof(*groups));
+		if (more == NULL)
+			goto out;
+		groups = more;
+		found = n;
+		if (getgrouplist(user, gid, groups, &found) >= 0)
+			break;
+		if (found <= n)
+			goto out; /* not for want of room */
+		n = found;
+	}
+	/* Never more than the kernel takes, whatever it said. */
+	do
+		r = setgroups((size_t)found, groups);
+	while (r == -1 && errno == EINVAL && --found > 0);
+out:
+	free(groups);
+	return r;
 }

@@ -5,7 +5,9 @@
  */
 #include "guest.h"
 
+#include <dirent.h>
 #include <grp.h>
+#include <poll.h>
 #include <sys/syscall.h>
 
 #define N 50
@@ -97,10 +99,158 @@ forgood(void)
 	return failures != 0;
 }
 
+/* A line of what the kernel says of each of its threads in this process. */
+static void
+alltasks(const char *key, const char *value)
+{
+	char path[300], line[256];
+	struct dirent *e;
+	DIR *d = opendir("/proc/self/task");
+
+	MUST(d != NULL);
+	while ((e = readdir(d)) != NULL) {
+		FILE *f;
+
+		snprintf(path, sizeof path, "/proc/self/task/%s/status",
+		    e->d_name);
+		if (e->d_name[0] == '.' || (f = fopen(path, "r")) == NULL)
+			continue;
+		while (fgets(line, sizeof line, f) != NULL)
+			if (strncmp(line, key, strlen(key)) == 0)
+				CHECK(strcmp(line + strlen(key), value) == 0);
+		fclose(f);
+	}
+	closedir(d);
+}
+
+/* The groups of the kernel thread that is asked on. */
+static void
+checkgroups(int group)
+{
+	gid_t g[4] = { 0 };
+
+	CHECK(syscall(SYS_getgroups, 4, g) == 1 && g[0] == (gid_t)group);
+}
+
+static void *
+grouped(void *arg)
+{
+	for (int i = 0; i < 10; i++) {
+		pthread_barrier_wait(&all);
+		pthread_barrier_wait(&all);
+		for (int k = 0; k < 3; k++) {
+			checkgroups(1000 + i);
+			usleep(100);
+		}
+	}
+	return arg;
+}
+
+static volatile int stop;
+
+static void *
+computes(void *arg)
+{
+	while (!stop)
+		for (volatile int i = 0; i < 1000; i++)
+			;
+	return arg;
+}
+
+/* The main thread does not run where it started by then. */
+static int
+initgroup(void)
+{
+	pthread_t t[N], c[4];
+	char line[32];
+
+	for (int i = 0; i < 4; i++)
+		c[i] = spawn(computes, NULL);
+
+	pthread_barrier_init(&all, NULL, N + 1);
+	for (int i = 0; i < N; i++)
+		t[i] = spawn(grouped, NULL);
+	for (int i = 0; i < 10; i++) {
+		pthread_barrier_wait(&all);
+		usleep(2000);
+		CHECK(initgroups("no such user", (gid_t)(1000 + i)) == 0);
+		checkgroups(1000 + i);
+		snprintf(line, sizeof line, "\t%d \n", 1000 + i);
+		alltasks("Groups:", line);
+		pthread_barrier_wait(&all);
+	}
+	for (int i = 0; i < N; i++)
+		finish(t[i]);
+	stop = 1;
+	for (int i = 0; i < 4; i++)
+		finish(c[i]);
+	return failures != 0;
+}
+
+/* Calls from many threads, while kernel threads come and go. */
+static void *
+sleeps(void *arg)
+{
+	while (!stop)
+		poll(NULL, 0, 1);
+	return arg;
+}
+
+static void *
+blocks(void *arg)
+{
+	struct timespec ts = { 0, 500000 };
+
+	while (!stop)
+		syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
+	return arg;
+}
+
+static void *
+quick(void *arg)
+{
+	return arg;
+}
+
+static void *
+swaps(void *arg)
+{
+	for (int i = 0; i < 50; i++) {
+		CHECK(setresuid((uid_t)-1, (uid_t)-1, (uid_t)-1) == 0);
+		CHECK(setegid((gid_t)(long)arg) == 0);
+		CHECK(setgroups(0, NULL) == 0);
+		finish(spawn(quick, NULL));
+	}
+	return NULL;
+}
+
+static int
+load(void)
+{
+	pthread_t t[10], o[20];
+
+	for (int i = 0; i < 20; i++)
+		o[i] = spawn(i % 2 != 0 ? sleeps : blocks, NULL);
+	for (long i = 0; i < 10; i++)
+		t[i] = spawn(swaps, (void *)(i + 1));
+	for (int i = 0; i < 10; i++)
+		finish(t[i]);
+	CHECK(setresgid(7, 7, 7) == 0);
+	CHECK(setresuid(7, 7, 7) == 0);
+	alltasks("Uid:", "\t7\t7\t7\t7\n");
+	alltasks("Gid:", "\t7\t7\t7\t7\n");
+	stop = 1;
+	for (int i = 0; i < 20; i++)
+		finish(o[i]);
+	return failures != 0;
+}
+
 int
 main(void)
 {
 	inchild("to and fro", changes);
 	inchild("for good", forgood);
+	inchild("initgroups", initgroup);
+	inchild("under load", load);
 	return done();
 }
