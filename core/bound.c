@@ -26,12 +26,13 @@ allocadopted(void)
 {
 	struct g *gp;
 	struct m *mp;
+	uint64_t mask;
 
-	lock(&freelock);
+	mask = lockquiet(&freelock);
 	gp = freegs;
 	if (gp != NULL)
 		freegs = gp->schedlink;
-	unlock(&freelock);
+	unlockquiet(&freelock, mask);
 	if (gp != NULL) {
 		memset(&gp->thread, 0, sizeof(gp->thread));
 		gp->interrupted = 0;
@@ -75,12 +76,14 @@ become(struct g *gp)
 static void
 putadopted(struct g *gp)
 {
+	uint64_t mask;
+
 	gp->status = Gdead;
 	gp->m->curg = NULL;
-	lock(&freelock);
+	mask = lockquiet(&freelock);
 	gp->schedlink = freegs;
 	freegs = gp;
-	unlock(&freelock);
+	unlockquiet(&freelock, mask);
 }
 
 /* The foreign thread ends: libc runs the destructor of endkey. */

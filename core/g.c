@@ -17,10 +17,11 @@ struct mutex allglock;
 void
 allgadd(struct g *gp)
 {
-	lock(&allglock);
+	uint64_t mask = lockquiet(&allglock);
+
 	gp->alllink = allgs;
 	store_rel(&allgs, gp);
-	unlock(&allglock);
+	unlockquiet(&allglock, mask);
 }
 
 uint64_t
@@ -159,12 +160,13 @@ void
 gfput(struct p *pp, struct g *gp)
 {
 	struct g *list = NULL;
+	uint64_t mask;
 	int n;
 
 	if (pp == NULL) {
-		lock(&sched.lock);
+		mask = lockquiet(&sched.lock);
 		globgfput(gp);
-		unlock(&sched.lock);
+		unlockquiet(&sched.lock, mask);
 		return;
 	}
 	gp->schedlink = pp->gfree;
@@ -321,6 +323,7 @@ glast(void)
 	struct g *gp = getg();
 	struct m *mp = acquirem();
 	struct p *pp = load_rlx(&mp->nop) == HASP ? mp->p : NULL;
+	uint64_t mask;
 	bool last;
 
 	if (pp != NULL)
@@ -336,13 +339,13 @@ glast(void)
 	 * A thread that ended without seeing mainended has counted itself
 	 * before: the fence makes that visible here.
 	 */
-	lock(&sched.lock);
+	mask = lockquiet(&sched.lock);
 	asyncfence();
 	/* Several may have counted themselves: exit() is called once. */
 	last = gslive() == 0 && !sched.exiting;
 	if (last)
 		sched.exiting = true;
-	unlock(&sched.lock);
+	unlockquiet(&sched.lock, mask);
 	return last;
 }
 

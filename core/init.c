@@ -143,33 +143,36 @@ ourprocess(void)
 
 /* --- fork ----------------------------------------------------------------- */
 
+static void *forker;	  /* allglock, but for a thread to find itself */
+static uint64_t forkmask; /* of the forker; allglock */
+
 /*
  * In the parent every lock that guards what the child goes on with is held, in
- * the order of core/README.md.  What belongs to a P or a bucket is not: the child
- * throws it away.
+ * the order of core/README.md, and no handler comes that might fork, too.  What
+ * belongs to a P or a bucket is not: the child throws it away.
+ *
+ * A handler for a fault, or one on a thread of libc's, may have interrupted the
+ * holder of such a lock: it forks without them, and its child finds what it may
+ * find.  Most call exec.
  */
 void
 forkprepare(void)
 {
 	struct g *gp = getg();
+	uint64_t mask;
 
 	if (load_acq(&sched.started) == 0 || sched.mode == MODE_OFF)
 		return;
+	if (gp != NULL && gp->m->locks != 0)
+		return;
 	if (gp != NULL && gp->head.direct == 0)
 		acquirem();
-	lock(&allglock);
+	mask = lockquiet(&allglock);
 	lock(&sched.lock);
 	stacklock();
 	persistentlock();
-}
-
-static void
-forkunlock(void)
-{
-	persistentunlock();
-	stackunlock();
-	unlock(&sched.lock);
-	unlock(&allglock);
+	forkmask = mask;
+	store_rlx(&forker, threadpointer());
 }
 
 void
@@ -177,9 +180,13 @@ forkparent(void)
 {
 	struct g *gp = getg();
 
-	if (load_acq(&sched.started) == 0 || sched.mode == MODE_OFF)
+	if (load_rlx(&forker) != threadpointer())
 		return;
-	forkunlock();
+	store_rlx(&forker, NULL);
+	persistentunlock();
+	stackunlock();
+	unlock(&sched.lock);
+	unlockquiet(&allglock, forkmask);
 	if (gp != NULL && gp->head.direct == 0)
 		releasem(gp->m);
 }
@@ -194,9 +201,12 @@ forkchild(void)
 {
 	struct g *self = getg(), *gp, *next;
 
+	initlock.key = 0;
 	if (load_acq(&sched.started) == 0 || sched.mode == MODE_OFF)
 		return;
-	forkunlock();
+	persistentforkchild();
+	stackforkchild();
+	sched.lock.key = allglock.key = 0;
 	tlsforkchild(self);
 	memset(sched.gfree, 0, sizeof(sched.gfree));
 	memset(sched.gcold, 0, sizeof(sched.gcold));
@@ -234,7 +244,6 @@ forkchild(void)
 	sched.mainended = sched.nbound = 0;
 	sched.nhandoffs = sched.nlate = 0;
 	sched.npreempts = sched.nunsafe = 0;
-	initlock.key = 0;
 	parkforkchild();
 	netpollforkchild();
 	procstatforkchild();
@@ -250,4 +259,7 @@ forkchild(void)
 	 */
 	tls_g = NULL;
 	store_rel(&sched.started, 0);
+	if (forker == threadpointer())
+		ossigmask(forkmask);
+	forker = NULL;
 }

@@ -40,6 +40,27 @@ unlock(struct mutex *l)
 		throw("unlock of unlocked lock");
 }
 
+/*
+ * For a lock of forkprepare() or forkchild() where the caller is not in the
+ * runtime: no handler of the program's may come while it is held, as that might
+ * fork.  Returns the mask for unlockquiet().
+ */
+uint64_t
+lockquiet(struct mutex *l)
+{
+	uint64_t mask = osblocksignals();
+
+	lock(l);
+	return mask;
+}
+
+void
+unlockquiet(struct mutex *l, uint64_t mask)
+{
+	unlock(l);
+	ossigmask(mask);
+}
+
 void
 noteclear(struct note *n)
 {

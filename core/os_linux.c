@@ -262,17 +262,18 @@ persistentalloc(size_t n)
 {
 	static char *cur;
 	static size_t left;
+	uint64_t mask;
 	void *p;
 
 	n = (n + CACHELINE - 1) & ~(size_t)(CACHELINE - 1);
-	lock(&persistentmutex);
+	mask = lockquiet(&persistentmutex);
 	if (n > left) {
 		size_t chunk = n > 256 * 1024 ? n : 256 * 1024;
 
 		cur = sysalloc(chunk);
 		if (cur == NULL) {
 			left = 0;
-			unlock(&persistentmutex);
+			unlockquiet(&persistentmutex, mask);
 			return NULL;
 		}
 		left = chunk;
@@ -280,7 +281,7 @@ persistentalloc(size_t n)
 	p = cur;
 	cur += n;
 	left -= n;
-	unlock(&persistentmutex);
+	unlockquiet(&persistentmutex, mask);
 	return p;
 }
 
@@ -295,6 +296,12 @@ void
 persistentunlock(void)
 {
 	unlock(&persistentmutex);
+}
+
+void
+persistentforkchild(void)
+{
+	persistentmutex.key = 0;
 }
 
 /* --- signals -------------------------------------------------------------- */

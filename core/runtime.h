@@ -10,6 +10,8 @@
 /* lock_futex.c */
 void lock(struct mutex *l);
 void unlock(struct mutex *l);
+uint64_t lockquiet(struct mutex *l);
+void unlockquiet(struct mutex *l, uint64_t mask);
 void noteclear(struct note *n);
 void notewakeup(struct note *n);
 void notesleep(struct note *n);
@@ -59,6 +61,7 @@ int oseventfd(void);
 bool osownfiles(void);
 void persistentlock(void);
 void persistentunlock(void);
+void persistentforkchild(void);
 
 /* env.c */
 struct debugvars {
@@ -93,6 +96,7 @@ size_t stackclasssize(int class);
 void *stackalloc(int class);
 void stacklock(void);
 void stackunlock(void);
+void stackforkchild(void);
 
 /* tls.c */
 extern size_t tlsneed;	   /* bytes for static TLS and TCB */

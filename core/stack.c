@@ -60,9 +60,10 @@ stackalloc(int class)
 {
 	struct slab *s = &slabs[class];
 	size_t size = stackclasssize(class);
+	uint64_t mask;
 	void *p;
 
-	lock(&stackslock);
+	mask = lockquiet(&stackslock);
 	if (s->end - s->cur < size) {
 		size_t n =
 		    s->nextsize > size ? s->nextsize / size * size : size;
@@ -73,7 +74,7 @@ stackalloc(int class)
 			base = (uintptr_t)sysreserve(n);
 		}
 		if (base == 0) {
-			unlock(&stackslock);
+			unlockquiet(&stackslock, mask);
 			return NULL;
 		}
 		s->cur = base;
@@ -83,7 +84,7 @@ stackalloc(int class)
 	}
 	p = (void *)s->cur;
 	s->cur += size;
-	unlock(&stackslock);
+	unlockquiet(&stackslock, mask);
 	return p;
 }
 
@@ -97,4 +98,10 @@ void
 stackunlock(void)
 {
 	unlock(&stackslock);
+}
+
+void
+stackforkchild(void)
+{
+	stackslock.key = 0;
 }

@@ -70,6 +70,7 @@ statswrite(void)
 	uint64_t parks = 0, switches = 0, steals = 0, syscalls = 0, live;
 	uint64_t created = load_rlx(&sched.ncreated);
 	struct m *mp;
+	uint64_t mask;
 	size_t n = 0;
 	int i;
 
@@ -84,7 +85,7 @@ statswrite(void)
 	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
 		syscalls += load_rlx(&mp->syscalltick);
 	live = gslive();
-	lock(&pagelock);
+	mask = lockquiet(&pagelock);
 	n = line(buf, n, "gs_created", created);
 	n = line(buf, n, "gs_peak", load_rlx(&sched.gspeak));
 	n = line(buf, n, "gs", live);
@@ -101,7 +102,7 @@ statswrite(void)
 	n = line(buf, n, "syscalls", syscalls);
 	memcpy(page, buf, n);
 	memset(page + n, 0, PAGESIZE - n);
-	unlock(&pagelock);
+	unlockquiet(&pagelock, mask);
 }
 
 __attribute__((destructor)) static void

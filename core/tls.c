@@ -314,14 +314,15 @@ static struct modtab *
 modules(void)
 {
 	struct modtab *tab = load_acq(&modtab);
+	uint64_t mask;
 	bool done;
 
 	if (likely(tab != NULL &&
 		load_rlx(&tab->print) == fingerprint(tab->nslots)))
 		return tab;
-	lock(&modlock);
+	mask = lockquiet(&modlock);
 	done = scanmodules();
-	unlock(&modlock);
+	unlockquiet(&modlock, mask);
 	return done ? load_acq(&modtab) : NULL;
 }
 
@@ -479,12 +480,13 @@ tlslink(void *tcb)
 {
 	struct listnode *node = (struct listnode *)((char *)tcb + listoff);
 
-	lock(&linkmutex);
+	uint64_t mask = lockquiet(&linkmutex);
+
 	node->next = stackuser;
 	node->prev = stackuser->prev;
 	store_rel(&stackuser->prev->next, node);
 	store_rel(&stackuser->prev, node);
-	unlock(&linkmutex);
+	unlockquiet(&linkmutex, mask);
 }
 
 /*
