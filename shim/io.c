@@ -124,26 +124,38 @@ iobroken(const struct iowait *w)
 }
 
 /*
+ * A writer to a UNIX stream that has waited in the kernel ends with the socket's
+ * error, which is gone then, and without SIGPIPE (sock_alloc_send_pskb()).  For
+ * one that calls again after its wait the end of the stream comes first.
+ */
+static int
+waitederror(const struct iowait *w, int err)
+{
+	int own = -1;
+
+	if (err == EPIPE && w->unsure)
+		own = fdsockopt(w->fd, SO_ERROR);
+	return own > 0 ? own : err;
+}
+
+/*
  * A try of one that is joined: the number may be closed, and be another file's,
- * meanwhile.  A writer to a UNIX stream that has waited in the kernel ends with
- * the socket's error, which is gone then, and without SIGPIPE
- * (sock_alloc_send_pskb()).
+ * meanwhile.
  */
 static long
 tryheld(struct iowait *w, struct transfer *t, bool again)
 {
 	struct polldesc *pd = w->pd;
-	int err = 0;
 	long r;
 
 	if (pd == NULL)
 		return TRY(tryone(w, t));
 	w->fd = netpollhold(pd);
-	if (again && w->unsure) {
+	if (again && w->unsure)
 		t->flags |= MSG_NOSIGNAL;
-		err = fdsockopt(w->fd, SO_ERROR);
-	}
-	r = err > 0 ? -err : TRY(tryone(w, t));
+	r = TRY(tryone(w, t));
+	if (again && unlikely(r < 0))
+		r = -waitederror(w, (int)-r);
 	netpollrelease(pd);
 	return r;
 }
@@ -163,13 +175,16 @@ letgo(void *arg)
  * but not for long.
  */
 static ssize_t
-transferheld(struct iowait *w, const struct transfer *t)
+transferheld(struct iowait *w, struct transfer *t)
 {
 	ssize_t r;
 
 	w->fd = netpollhold(w->pd);
+	t->flags |= MSG_NOSIGNAL;
 	pthread_cleanup_push(letgo, w);
 	r = transferreal(w->fd, w, t);
+	if (r < 0)
+		errno = waitederror(w, errno);
 	pthread_cleanup_pop(1);
 	return r;
 }
