@@ -284,6 +284,21 @@ class Process:
         if got != status:
             raise Failure(f"{self.name}: {self.describe(got)}", self.tail())
 
+    def printed(self, pattern):
+        """Waits until that is in what the command printed, and returns all.
+        """
+        end = time.monotonic() + self.half.timeout
+        while True:
+            text = slurp(self.out).decode(errors="replace")
+            if re.search(pattern, text):
+                return text
+            if self.ended(0.01):
+                raise Failure(f"{self.name}: {self.describe(self.wait())}",
+                              self.tail())
+            if time.monotonic() > end:
+                raise Failure(f"{self.name}: no {pattern!r} printed, threads "
+                              f"in {self.half.autopsy(self)}", self.tail())
+
     def describe(self, status):
         text = f"exit status {status}" if status >= 0 else \
             f"killed by {signal.Signals(-status).name}"
