@@ -1,14 +1,20 @@
-"""Apache with a thread for each connection (mpm_worker): kept-alive clients."""
+"""Apache with a thread for each connection (mpm_worker): kept-alive clients;
+restarts, and an end that lets the answers under way out.
+"""
 
 import contextlib
 import os
+import signal
 import tempfile
 
 from client.load import load, write
+from client.visitors import renew, under_way, visitors
 from harness import answers, corpus, freeport
 
+RESTARTS = 3
+
 # ThreadsPerChild, the listener and the one that started them.
-GS = 1000 + 2
+GS = 1000 + 2 + (1 + RESTARTS) * (50 + 2)
 TREE = True
 # The listener, in epoll; files come from the cache.
 IN_KERNEL = 8
@@ -16,6 +22,8 @@ IN_KERNEL = 8
 CASES = [100, 900]
 
 SIZES = [0, 1, 100, 4096, 70000]
+# More than the sockets' buffers hold.
+LARGE = 20000000
 CONFIG = """
 ServerRoot {dir}
 ServerName localhost
@@ -25,12 +33,12 @@ DefaultRuntimeDir {dir}
 LoadModule mpm_worker_module /usr/lib/apache2/modules/mod_mpm_worker.so
 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
 StartServers 1
-ServerLimit 1
-ThreadLimit 1000
-ThreadsPerChild 1000
-MaxRequestWorkers 1000
+ServerLimit {servers}
+ThreadLimit {threads}
+ThreadsPerChild {threads}
+MaxRequestWorkers {most}
 MinSpareThreads 1
-MaxSpareThreads 1000
+MaxSpareThreads {most}
 KeepAlive On
 MaxKeepAliveRequests 0
 KeepAliveTimeout 60
@@ -52,17 +60,19 @@ def share(path):
 
 
 @contextlib.contextmanager
-def apache(half):
+def apache(half, servers=1, threads=1000, stop=signal.SIGTERM):
     port = freeport()
     share(half.dir)
-    os.mkdir(half.path("www"))
-    for size in SIZES:
+    os.makedirs(half.path("www"), exist_ok=True)
+    for size in [*SIZES, LARGE]:
         with open(half.path(f"www/{size}"), "wb") as f:
             f.write(content(size))
     with open(half.path("conf"), "w") as f:
-        f.write(CONFIG.format(dir=half.dir, port=port))
+        f.write(CONFIG.format(dir=half.dir, port=port, servers=servers,
+                              threads=threads, most=servers * threads))
     with half.server(["/usr/sbin/apache2", "-D", "FOREGROUND", "-f",
-                      half.path("conf")], lambda: answers(port)) as server:
+                      half.path("conf")], lambda: answers(port),
+                     stop) as server:
         yield server, port
 
 
@@ -77,9 +87,22 @@ def bench(half, connections, seconds):
                     seconds, "http")
 
 
+def graceful(half):
+    # The processes that end need slots beside those that start.
+    with apache(half, 8, 50, stop=lambda: None) as (server, port):
+        files = {f"/{size}": content(size) for size in SIZES}
+        with visitors(half, port, files) as more:
+            for _ in range(RESTARTS):
+                renew(half, server, signal.SIGUSR1)
+                more()
+        under_way(half, port, f"/{LARGE}", content(LARGE),
+                  lambda: os.kill(server.pid, signal.SIGWINCH))
+
+
 def run(half):
     with apache(half) as (server, port):
         for connections in CASES:
             load(half, server, port, pairs(half, SIZES), connections, 0.5,
                  "http")
+    graceful(half)
     return "every answer was right"

@@ -1,20 +1,29 @@
-"""nginx that reads its files on a pool of threads (aio threads)."""
+"""nginx that reads its files on a pool of threads (aio threads); reloads, and
+an end that lets the answers under way out.
+"""
 
 import contextlib
 import os
+import signal
 
 from client.load import load, write
+from client.visitors import renew, under_way, visitors
 from harness import answers, corpus, freeport
 
-GS = 32
+RELOADS = 4
+
+GS = 32 * (2 + RELOADS)
 TREE = True
 # The threads of the pool wait on a condition variable, and read from a disk;
-# the main threads of the two processes wait for signals and in epoll.
-IN_KERNEL = 32 + 2
+# the main threads of the processes wait for signals and in epoll.  Of reloads
+# that come fast there are as many workers.
+IN_KERNEL = (32 + 1) * (1 + RELOADS) + 1
 
 CASES = [10, 200]
 
 SIZES = [1, 1000, 65536, 200000]
+# More than the sockets' buffers hold.
+LARGE = 20000000
 CONFIG = """
 daemon off;
 worker_processes 1;
@@ -51,17 +60,17 @@ def content(size):
 
 
 @contextlib.contextmanager
-def nginx(half):
+def nginx(half, stop=signal.SIGTERM):
     port = freeport()
-    os.mkdir(half.path("www"))
-    for size in SIZES:
+    os.makedirs(half.path("www"), exist_ok=True)
+    for size in [*SIZES, LARGE]:
         with open(half.path(f"www/{size}"), "wb") as f:
             f.write(content(size))
     with open(half.path("conf"), "w") as f:
         f.write(CONFIG.format(dir=half.dir, port=port))
     with half.server(["/usr/sbin/nginx", "-p", half.dir, "-e",
                       half.path("error.log"), "-c", half.path("conf")],
-                     lambda: answers(port)) as server:
+                     lambda: answers(port), stop) as server:
         yield server, port
 
 
@@ -76,9 +85,21 @@ def bench(half, connections, seconds):
                     connections, seconds, "http")
 
 
+def graceful(half):
+    with nginx(half, stop=lambda: None) as (server, port):
+        files = {f"/{size}": content(size) for size in SIZES}
+        with visitors(half, port, files) as more:
+            for _ in range(RELOADS):
+                renew(half, server, signal.SIGHUP)
+                more()
+        under_way(half, port, f"/{LARGE}", content(LARGE),
+                  lambda: os.kill(server.pid, signal.SIGQUIT))
+
+
 def run(half):
     with nginx(half) as (server, port):
         for connections in CASES:
             load(half, server, port, pairs(half, SIZES), connections, 0.5,
                  "http")
+    graceful(half)
     return "every answer was right"
