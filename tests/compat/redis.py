@@ -1,13 +1,18 @@
-"""redis-server: two I/O threads, redis-benchmark, and checked answers."""
+"""redis-server: two I/O threads, redis-benchmark, and checked answers; saves
+and rewrites its log, by children that it forks, under load.
+"""
 
 import contextlib
+import re
 import threading
+import time
 
 from client.load import load, write
 from harness import Failure, Wire, check, freeport
 
 # Three for work in the background; the second I/O thread, where there is one.
-GS = 3
+# The servers: for load, to save, and with what was saved.
+GS = 3 * 3
 
 CASES = [50, 1000]
 
@@ -77,13 +82,13 @@ def clients(port, half):
 
 
 @contextlib.contextmanager
-def redis(half):
+def redis(half, log="no"):
     port = freeport()
     # The I/O threads wait for each other by spinning: they need a P each,
     # until the scheduler preempts.
     io = 2 if half.procs > 1 or half.mode == "bound" else 1
     with half.server(["/usr/bin/redis-server", "--port", port, "--bind",
-                      "127.0.0.1", "--save", "", "--appendonly", "no",
+                      "127.0.0.1", "--save", "", "--appendonly", log,
                       "--io-threads", io, "--io-threads-do-reads", "yes",
                       # A crash shall leave a core file, at once.
                       "--crash-log-enabled", "no",
@@ -109,6 +114,59 @@ def bench(half, connections, seconds):
                     seconds)
 
 
+def persistence(wire, field):
+    text = ask(wire, "INFO", "persistence")
+    return re.search(rf"^{field}:(.*)\r$", text, re.M)[1]
+
+
+def background(half, wire, command, running, verdict):
+    """Starts a child that writes the data, and waits for its end."""
+    ask(wire, command)
+    end = time.monotonic() + half.timeout
+    while persistence(wire, running) != "0":
+        check(time.monotonic() < end, f"{command} does not end")
+        time.sleep(0.005)
+    check(persistence(wire, verdict) == "ok", f"{command} failed")
+
+
+def contents(wire):
+    """All keys but those of the benchmark, which are random."""
+    lists = [ask(wire, "LRANGE", f"list{n}", 0, -1) for n in range(CLIENTS)]
+    texts = [ask(wire, "GET", f"k{n}.{i}") for n in range(CLIENTS)
+             for i in range(ROUNDS)]
+    return lists, texts, ask(wire, "GET", "count"), \
+        ask(wire, "ZRANGE", "scores", 0, -1)
+
+
+def saving(half):
+    with redis(half, "yes") as (_, port):
+        with Wire(port, half.timeout) as wire:
+            stop = threading.Event()
+            saves = []
+
+            def save():
+                while not stop.is_set() or len(saves) < 4:
+                    background(half, wire, "BGSAVE",
+                               "rdb_bgsave_in_progress",
+                               "rdb_last_bgsave_status")
+                    background(half, wire, "BGREWRITEAOF",
+                               "aof_rewrite_in_progress",
+                               "aof_last_bgrewrite_status")
+                    saves.append(2)
+
+            t = threading.Thread(target=save, daemon=True)
+            t.start()
+            clients(port, half)
+            stop.set()
+            t.join(half.timeout)
+            check(len(saves) >= 4, "a save failed")
+            first = contents(wire)
+    with redis(half, "yes") as (_, port):
+        with Wire(port, half.timeout) as wire:
+            check(contents(wire) == first, "what was saved is not the same")
+    return first[2]
+
+
 def run(half):
     with redis(half) as (_, port):
         with half.clock():
@@ -118,7 +176,7 @@ def run(half):
             clients(port, half)
         with Wire(port, half.timeout) as wire:
             ask(wire, "SET", "gone", "x" * 100000)
-            return {
+            got = {
                 "unlink": ask(wire, "UNLINK", "gone", "list0"),
                 "count": ask(wire, "GET", "count"),
                 "counter": ask(wire, "GET", "counter:__rand_int__"),
@@ -127,3 +185,5 @@ def run(half):
                 "keys": ask(wire, "DBSIZE"),
                 "flush": ask(wire, "FLUSHALL", "ASYNC"),
             }
+    got["saved"] = saving(half)
+    return got
