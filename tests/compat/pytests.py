@@ -1,5 +1,5 @@
 """CPython's own tests, from libpython3.11-testsuite: of threads, then of what
-threads block in.
+threads block in, of signals and of processes.
 """
 
 import re
@@ -15,6 +15,9 @@ THREADS = ["test_threading", "test_thread", "test_queue",
 # then waits for ever.
 BLOCKING = ["-j2", "-i", "*VSOCK*", "test_socket", "test_select",
             "test_selectors", "test_subprocess", "test_asyncio"]
+# Signals, faults, and processes; these sleep even more.
+PROCESS = ["-j4", "test_multiprocessing_fork", "test_signal", "test_os",
+           "test_threadsignals", "test_faulthandler"]
 
 
 def tests(half, *args):
@@ -34,5 +37,6 @@ def tests(half, *args):
 def run(half):
     threads = tests(half, *THREADS)
     blocking = tests(half, *BLOCKING)
+    process = tests(half, *PROCESS)
     check(len(threads["counts"]) == len(THREADS), "not every test file ran")
-    return {"threads": threads, "blocking": blocking}
+    return {"threads": threads, "blocking": blocking, "process": process}
