@@ -2,13 +2,15 @@
  * Bound Gs: those that have a kernel thread to themselves.  They hold no P, the
  * kernel schedules them, and they wait on a futex of their own (parkdirect).
  *
- * Three kinds.  Born bound: GMP_MODE=bound, explicit CPUs or priority; a thread of
- * libc's whose start we wrap.  Foreign: a thread that libc or the program's own
+ * Three kinds.  Born bound: GMP_MODE=bound, a program with Go in it, explicit
+ * CPUs or priority; a thread of libc's whose start we wrap.  Foreign: a thread that libc or the program's own
  * runtime made, adopted on its first call that needs a G.  Wired: an ordinary G
  * that asked for something that only a kernel thread has (lockosthread), and
  * that keeps the M it was on.
  */
+#include <elf.h>
 #include <errno.h>
+#include <link.h>
 #include <string.h>
 
 #include "core/runtime.h"
@@ -19,6 +21,63 @@ static struct mutex freelock;
 static struct g *freegs;     /* ended adopted Gs, each with its M; freelock */
 static pthread_key_t endkey; /* libc's own: tells when a foreign thread ends */
 static bool haveendkey;
+
+/* --- programs with a scheduler of their own ------------------------------- */
+
+/* Whether one of the notes in [at, end) is its linker's: ELF(5), "Notes". */
+static bool
+gonote(const char *at, const char *end, size_t align)
+{
+	static const char owner[4] = "Go";
+	const ElfW(Nhdr) * note;
+	size_t size;
+
+	while ((size_t)(end - at) >= sizeof(*note) + sizeof(owner)) {
+		note = (const ElfW(Nhdr) *)(const void *)at;
+		if (note->n_namesz == sizeof(owner) &&
+		    memcmp(at + sizeof(*note), owner, sizeof(owner)) == 0)
+			return true;
+		size = sizeof(*note) + note->n_namesz;
+		size = (size + align - 1) & -align;
+		size = (size + note->n_descsz + align - 1) & -align;
+		if (size > (size_t)(end - at))
+			break;
+		at += size;
+	}
+	return false;
+}
+
+static int
+findgo(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	int i;
+
+	(void)size;
+	(void)arg;
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		const char *at = (const char *)info->dlpi_addr + ph->p_vaddr;
+
+		if (ph->p_type == PT_NOTE &&
+		    gonote(at, at + ph->p_memsz, ph->p_align > 4 ? 8 : 4))
+			return 1;
+	}
+	return 0;
+}
+
+/*
+ * Go's runtime, beside cgo, sets alternate stacks, masks and handlers by
+ * instructions of its own, for the kernel thread that it has locked itself to,
+ * and asks for that thread's id in the same way.  What it says of a kernel thread
+ * is only true of a thread that keeps its own.
+ */
+bool
+foreignruntime(void)
+{
+	return dl_iterate_phdr(findgo, NULL) != 0;
+}
+
+/* --- adopted threads ------------------------------------------------------ */
 
 /* A G with an M for a kernel thread's own TCB and stack. */
 static struct g *

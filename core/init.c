@@ -95,7 +95,7 @@ start(void)
 		return fallback(err);
 	sched.pid = (int32_t)rawsyscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	sched.starttime = nanotime();
-	if (envmode == MODE_BOUND) {
+	if (envmode == MODE_BOUND || foreignruntime()) {
 		procresize(1);
 		needg();
 		xadd_rlx(&sched.ncreated, 1);

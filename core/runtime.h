@@ -189,6 +189,7 @@ void allgadd(struct g *gp);
 uint64_t newgoid(struct p *pp);
 
 /* bound.c */
+bool foreignruntime(void);
 int newbound(const struct newprocargs *a, struct g **out);
 int startbound(struct g *gp, uintptr_t *thread);
 void freebound(struct g *gp);
