@@ -404,10 +404,15 @@ newosproc(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
 	return real.create(thread, attr, fn, arg);
 }
 
+/* Of a thread that ends: no cancellation point, the caller is past his. */
 void
 osjoin(pthread_t thread)
 {
+	int state;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	real.join(thread, NULL);
+	pthread_setcancelstate(state, NULL);
 }
 
 void
