@@ -256,7 +256,12 @@ pthread_cancel(pthread_t t)
 	 */
 	if (!due(before | cancelledbits))
 		return 0;
-	if (!gsend(gp, sendcancel, NULL) && (before & asyncbit) != 0)
+	gsend(gp, sendcancel, NULL);
+	/*
+	 * Sent, it may be lost all the same: an M that is just in the handler that
+	 * preempts gp takes it for its next G.
+	 */
+	if ((before & asyncbit) != 0)
 		later(gthreadof(gp));
 	gointerrupt(gp);
 	return 0;
