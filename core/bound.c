@@ -3,10 +3,10 @@
  * kernel schedules them, and they wait on a futex of their own (parkdirect).
  *
  * Three kinds.  Born bound: GMP_MODE=bound, a program with Go in it, explicit
- * CPUs or priority; a thread of libc's whose start we wrap.  Foreign: a thread that libc or the program's own
- * runtime made, adopted on its first call that needs a G.  Wired: an ordinary G
- * that asked for something that only a kernel thread has (lockosthread), and
- * that keeps the M it was on.
+ * CPUs or priority; a thread of libc's whose start we wrap.  Foreign: a thread
+ * that libc or the program's own runtime made, adopted on its first call that
+ * needs a G.  Wired: an ordinary G that asked for something that only a kernel
+ * thread has (lockosthread), and that keeps the M it was on.
  */
 #include <elf.h>
 #include <errno.h>
@@ -74,7 +74,12 @@ findgo(struct dl_phdr_info *info, size_t size, void *arg)
 bool
 foreignruntime(void)
 {
-	return dl_iterate_phdr(findgo, NULL) != 0;
+	static enum { UNKNOWN, NONE, SOME } found;
+
+	/* In the child of a fork the loader's list may be half changed. */
+	if (found == UNKNOWN)
+		found = dl_iterate_phdr(findgo, NULL) != 0 ? SOME : NONE;
+	return found == SOME;
 }
 
 /* --- adopted threads ------------------------------------------------------ */

@@ -42,6 +42,7 @@ execl(const char *path, const char *arg, ...)
 	char **argv;
 	va_list ap;
 
+	/* cppcheck-suppress allocaCalled */
 	VECTOR(argv, arg, ap);
 	va_end(ap);
 	return execv(path, argv);
@@ -53,6 +54,7 @@ execlp(const char *file, const char *arg, ...)
 	char **argv;
 	va_list ap;
 
+	/* cppcheck-suppress allocaCalled */
 	VECTOR(argv, arg, ap);
 	va_end(ap);
 	return execvp(file, argv);
@@ -64,6 +66,7 @@ execle(const char *path, const char *arg, ...)
 	char **argv, **env;
 	va_list ap;
 
+	/* cppcheck-suppress allocaCalled */
 	VECTOR(argv, arg, ap);
 	env = va_arg(ap, char **);
 	va_end(ap);

@@ -147,9 +147,10 @@ sharedrobustexit(void)
 	while (limit-- > 0) {
 		inherit = ((uintptr_t)entry & 1) != 0;
 		entry = (void *)((uintptr_t)entry & ~(uintptr_t)1);
+		if (entry == &head->list || entry == NULL)
+			break;
 		word = (void *)((char *)entry + head->futex_offset);
-		if (entry == &head->list || entry == NULL ||
-		    !readentry(entry, word, &next, &v))
+		if (!readentry(entry, word, &next, &v))
 			break;
 		if (!died(word, v, inherit, tid)) {
 			*last = (void *)((uintptr_t)entry | 1);
