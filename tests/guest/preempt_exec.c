@@ -1,8 +1,6 @@
 /*
  * A program that becomes another one while its threads compute and wake up: no
  * signal that was meant for the old one ends the new one.
- *
- * guest: least=preempts:1
  */
 #include "preempt.h"
 
