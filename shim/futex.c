@@ -4,6 +4,7 @@
  * Without FUTEX_PRIVATE_FLAG on memory that is shared with other processes, both
  * sides go to the kernel.
  */
+#include "shim/fd.h"
 #include "shim/sync.h"
 
 #include <limits.h>
@@ -241,6 +242,15 @@ syscall6(long nr, long a, long b, long c, long d, long e, long f)
 	case SYS_futex:
 		return futex((uint32_t *)a, (int)b, (uint32_t)c,
 		    (const struct timespec *)d, (uint32_t *)e, (uint32_t)f);
+	/* The netpoller has to know (close.c); none is a cancellation point. */
+	case SYS_close:
+		return closenocancel((int)a);
+	case SYS_close_range:
+		return close_range((unsigned)a, (unsigned)b, (int)c);
+	case SYS_dup2:
+		return dup2((int)a, (int)b);
+	case SYS_dup3:
+		return dup3((int)a, (int)b, (int)c);
 	case SYS_gettid:
 		if (getg() != NULL)
 			return gtid(getg());

@@ -5,6 +5,8 @@
  */
 #include "net.h"
 
+#include <sys/syscall.h>
+
 static char buf[4096], one[8];
 
 static void *
@@ -13,12 +15,21 @@ nothing(void *arg)
 	return arg;
 }
 
-enum way { CLOSE, DUP2, DUP3, RANGE, WAYS };
-static const char *const ways[] = { "close", "dup2", "dup3", "close_range" };
+/* CLOSE and RANGE leave nothing there; from SYSCALL on by syscall(). */
+enum way { CLOSE, DUP2, DUP3, RANGE, SYSCALL };
+#define WAYS (2 * SYSCALL)
+static const char *const ways[] = { "close", "dup2", "dup3", "close_range",
+	"SYS_close", "SYS_dup2", "SYS_dup3", "SYS_close_range" };
+
+static int
+leavesnone(int way)
+{
+	return way % SYSCALL == CLOSE || way % SYSCALL == RANGE;
+}
 
 /* Takes the number away.  What it is then, if anything, reads as zeros. */
 static void
-take(int fd, enum way way, int zero)
+take(int fd, int way, int zero)
 {
 	switch (way) {
 	case CLOSE:
@@ -30,8 +41,20 @@ take(int fd, enum way way, int zero)
 	case DUP3:
 		CHECK(dup3(zero, fd, O_CLOEXEC) == fd);
 		break;
-	default:
+	case RANGE:
 		CHECK(close_range((unsigned)fd, (unsigned)fd, 0) == 0);
+		break;
+	case SYSCALL + CLOSE:
+		CHECK(syscall(SYS_close, fd) == 0);
+		break;
+	case SYSCALL + DUP2:
+		CHECK(syscall(SYS_dup2, zero, fd) == fd);
+		break;
+	case SYSCALL + DUP3:
+		CHECK(syscall(SYS_dup3, zero, fd, O_CLOEXEC) == fd);
+		break;
+	default:
+		CHECK(syscall(SYS_close_range, fd, fd, 0) == 0);
 	}
 }
 
@@ -40,7 +63,7 @@ take(int fd, enum way way, int zero)
  * sees the end.  False: the reader had not begun.
  */
 static int
-overread(enum pairkind kind, enum op op, enum way way)
+overread(enum pairkind kind, enum op op, int way)
 {
 	int s[2], zero = open("/dev/zero", O_RDWR), other;
 	struct call c;
@@ -51,7 +74,7 @@ overread(enum pairkind kind, enum op op, enum way way)
 	callbegin(&c);
 	settle();
 	take(s[0], way, zero);
-	if (way == CLOSE || way == RANGE) {
+	if (leavesnone(way)) {
 		/* The number, for somebody else. */
 		other = fcntl(zero, F_DUPFD, s[0]);
 		CHECK(other == s[0]);
@@ -81,7 +104,7 @@ overread(enum pairkind kind, enum op op, enum way way)
 
 /* A writer goes on as well; all that it writes arrives. */
 static int
-overwrite(enum pairkind kind, enum op op, enum way way)
+overwrite(enum pairkind kind, enum op op, int way)
 {
 	int s[2], zero = open("/dev/null", O_RDWR);
 	static char big[1 << 20];
@@ -102,7 +125,7 @@ overwrite(enum pairkind kind, enum op op, enum way way)
 		sum += n;
 	callend(&c);
 	CHECK(!began || (c.result == sizeof big && sum == sizeof big));
-	if (way != CLOSE && way != RANGE)
+	if (!leavesnone(way))
 		CHECK(write(s[1], "x", 1) == 1 && close(s[1]) == 0);
 	close(s[0]);
 	close(zero);
@@ -111,7 +134,7 @@ overwrite(enum pairkind kind, enum op op, enum way way)
 
 /* A listener: the connection that comes later is still accepted. */
 static int
-overaccept(enum way way)
+overaccept(int way)
 {
 	int zero = open("/dev/zero", O_RDWR), s;
 	struct sockaddr_in in;
@@ -139,7 +162,7 @@ overaccept(enum way way)
 	} else {
 		callend(&c);
 	}
-	if (way != CLOSE && way != RANGE)
+	if (!leavesnone(way))
 		close(l);
 	close(zero);
 	return began;
@@ -359,15 +382,13 @@ main(void)
 			printf("%s, %s: %d %d\n", pairnames[kind], ways[way],
 			    ONCE(overread((enum pairkind)kind,
 				kind == PIPE ? READ : reads[(kind + way) % 4],
-				(enum way)way)),
+				way)),
 			    kind == UDP || kind == UDGRAM || kind == USEQ
 				? -1
 				: ONCE(overwrite((enum pairkind)kind,
-				      way % 2 != 0 ? WRITE : WRITEV,
-				      (enum way)way)));
+				      way % 2 != 0 ? WRITE : WRITEV, way)));
 	for (int way = 0; way < WAYS; way++)
-		printf("accept, %s: %d\n", ways[way],
-		    ONCE(overaccept((enum way)way)));
+		printf("accept, %s: %d\n", ways[way], ONCE(overaccept(way)));
 	overpoll();
 	shut();
 	for (long i = 0; i < 8; i++)
