@@ -76,22 +76,30 @@ sigignored(int sig)
 	    ignores(sig, &act);
 }
 
-bool
-sigbegin(int sig, struct sigaction *act)
+/*
+ * A mark may be on its way for a signal that has been handled meanwhile, and would
+ * end the process once the action is the default one: so onsignal() stays, until
+ * the signal comes itself.  Not for those that stop or do nothing by default, nor
+ * for faults, whose registers a core dump is to have.
+ */
+static bool
+keeps(int sig)
 {
-	uint64_t old = lockactions();
-	bool function = load_rlx(&ours[sig]) != 0;
-
-	*act = actions[sig];
-	if (!function) {
-		libc.sigaction(sig, NULL, act);
-	} else if (act->sa_flags & (int)SA_RESETHAND) {
-		actions[sig].sa_handler = SIG_DFL;
-		libc.sigaction(sig, &actions[sig], NULL);
-		store_rel(&ours[sig], 0);
+	switch (sig) {
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGFPE:
+	case SIGILL:
+	case SIGTRAP:
+	case SIGSYS:
+	case SIGABRT:
+	case SIGTSTP:
+	case SIGTTIN:
+	case SIGTTOU:
+		return false;
+	default:
+		return !defaultignored(sig);
 	}
-	unlockactions(old);
-	return function;
 }
 
 /*
@@ -104,6 +112,10 @@ install(int sig, const struct sigaction *act)
 	struct sigaction k = *act;
 	int r;
 
+	if (act->sa_handler == SIG_DFL && sigours(sig) && keeps(sig)) {
+		actions[sig] = *act;
+		return 0;
+	}
 	if (!isfunction(act) || schedmode() != MODE_MN) {
 		r = libc.sigaction(sig, act, NULL);
 		if (r == 0)
@@ -118,6 +130,30 @@ install(int sig, const struct sigaction *act)
 	if (r == 0)
 		store_rel(&ours[sig], 1);
 	return r;
+}
+
+bool
+sigbegin(int sig, struct sigaction *act)
+{
+	uint64_t old = lockactions();
+	bool function = false;
+
+	*act = actions[sig];
+	if (!sigours(sig)) {
+		libc.sigaction(sig, NULL, act);
+	} else if (!isfunction(act)) {
+		/* For good now: see keeps(). */
+		libc.sigaction(sig, act, NULL);
+		store_rel(&ours[sig], 0);
+	} else {
+		function = true;
+		if (act->sa_flags & (int)SA_RESETHAND) {
+			actions[sig].sa_handler = SIG_DFL;
+			install(sig, &actions[sig]);
+		}
+	}
+	unlockactions(old);
+	return function;
 }
 
 /* In the child of a fork those of before are still ours. */
@@ -157,6 +193,15 @@ sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 	/* Read before the lock: the pointer may be a bad one. */
 	if (act != NULL)
 		wanted = *act;
+	/*
+	 * What came before the change is still the old handler's.  The kernel may
+	 * have picked another kernel thread for it; it looks again when the mask
+	 * changes.
+	 */
+	if (act != NULL && oursignals(getg())) {
+		ksetmask(kblockall());
+		sigdeliver(getg());
+	}
 	mask = lockactions();
 	if (load_rlx(&ours[sig]))
 		before = actions[sig];
