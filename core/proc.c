@@ -46,7 +46,8 @@
 #define GLOBSHARE 32	   /* Gs of the global queue for 64 turns of others */
 #define IOTURNS 64	   /* reads in a row */
 #define IOLOOKS 100000	   /* ns between looks at the netpoller */
-#define NEWMREFUSED 200	   /* times in a row until it is said */
+#define NEWMREFUSED 2000000000 /* ns of refusals until it is said */
+#define NEWMAGAIN 1000000000   /* ns between two that do not belong together */
 
 struct sched sched;
 struct p **allp;
@@ -352,8 +353,10 @@ mexit(struct m *mp)
 void
 startnewms(void)
 {
-	static int refused;
+	static int64_t refused;
+	static bool said;
 	struct m *mp;
+	int64_t t;
 
 	for (;;) {
 		lock(&sched.lock);
@@ -367,8 +370,18 @@ startnewms(void)
 			refused = 0;
 			continue;
 		}
-		/* The system's limit: sysmon tries again later. */
-		if (++refused == NEWMREFUSED) {
+		/*
+		 * The system's limit: sysmon tries again later.  Or a thread is
+		 * in execve(), which may yet fail: no other is made meanwhile
+		 * (fs->in_exec).  Ask as often as one likes, that passes, so the
+		 * measure is the time.
+		 */
+		t = nanotime();
+		if (refused == 0 || t > sched.newmwhen + NEWMAGAIN) {
+			refused = t;
+			said = false;
+		} else if (!said && t > refused + NEWMREFUSED) {
+			said = true;
 			print("libgmpthread: the system refuses more than ");
 			printu((uint64_t)sched.mcount);
 			print(" kernel threads; blocked calls wait for one\n");
@@ -380,7 +393,7 @@ startnewms(void)
 		sched.mcount--;
 		mp->schedlink = sched.mfree;
 		sched.mfree = mp;
-		sched.newmwhen = nanotime() + NEWMRETRY;
+		sched.newmwhen = t + NEWMRETRY;
 		unlock(&sched.lock);
 	}
 }
