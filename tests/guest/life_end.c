@@ -1,0 +1,321 @@
+/*
+ * The ends of a process while hundreds of threads run, wait, print and allocate:
+ * handlers of exit and quick_exit run once, what is buffered comes out once, the
+ * status is that of whom the process ended by.  Also from a handler of a signal, from
+ * several threads at once, and by assert().
+ *
+ * guest: timeout=240
+ */
+#undef NDEBUG
+#include "guest.h"
+
+#include <assert.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+
+#define COMPANY 200
+
+static sem_t ready, never;
+static FILE *null;
+static int pipefd[2];
+static volatile unsigned long sink;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *
+computes(void *arg)
+{
+	sem_post(&ready);
+	for (unsigned long i = 0;; i++)
+		sink += i;
+	return arg;
+}
+
+static void *
+waits(void *arg)
+{
+	sem_post(&ready);
+	await(&never);
+	return arg;
+}
+
+static void *
+prints(void *arg)
+{
+	sem_post(&ready);
+	for (;;) {
+		fprintf(null, "%p\n", arg);
+		usleep(100);
+	}
+	return arg;
+}
+
+static void *
+allocates(void *arg)
+{
+	sem_post(&ready);
+	for (;;) {
+		free(malloc(1000));
+		usleep(100);
+	}
+	return arg;
+}
+
+static void *
+locks(void *arg)
+{
+	sem_post(&ready);
+	for (;;) {
+		pthread_mutex_lock(&lock);
+		sched_yield();
+		pthread_mutex_unlock(&lock);
+	}
+	return arg;
+}
+
+static void *
+receives(void *arg)
+{
+	char c;
+
+	sem_post(&ready);
+	CHECK(read(pipefd[0], &c, 1) == -2);
+	return arg;
+}
+
+static void
+first(void)
+{
+	printf("first handler\n");
+}
+
+static void
+second(void)
+{
+	printf("second handler\n");
+}
+
+static void
+atquick(void)
+{
+	static const char text[] = "quick handler\n";
+
+	CHECK(write(1, text, sizeof text - 1) == sizeof text - 1);
+}
+
+static void
+company(void)
+{
+	static void *(*const fn[])(void *) = { waits, prints, allocates,
+		receives, waits, locks, receives, waits };
+	static pthread_attr_t a;
+	pthread_t t;
+
+	sem_init(&ready, 0, 0);
+	sem_init(&never, 0, 0);
+	null = fopen("/dev/null", "we");
+	MUST(null != NULL && pipe(pipefd) == 0);
+	pthread_attr_init(&a);
+	pthread_attr_setstacksize(&a, 64 << 10);
+	pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+	for (int i = 0; i < COMPANY; i++)
+		MUST(pthread_create(&t, &a, i % 100 == 9 ? computes : fn[i % 8],
+			 NULL) == 0);
+	for (int i = 0; i < COMPANY; i++)
+		await(&ready);
+	printf("in the buffer\n");
+	atexit(first);
+	atexit(second);
+	at_quick_exit(atquick);
+}
+
+/* --- ends ------------------------------------------------------------------ */
+
+static void *
+exits(void *arg)
+{
+	exit((int)(long)arg);
+}
+
+static void *
+leaves(void *arg)
+{
+	_exit((int)(long)arg);
+}
+
+static void *
+quick(void *arg)
+{
+	quick_exit((int)(long)arg);
+}
+
+static void *
+aborts(void *arg)
+{
+	abort();
+	return arg;
+}
+
+static void *
+asserts(void *arg)
+{
+	assert(arg == NULL);
+	return arg;
+}
+
+static void
+ends(int sig)
+{
+	if (sig == SIGUSR1)
+		_exit(21);
+	if (sig == SIGUSR2)
+		exit(22);
+	quick_exit(23);
+}
+
+static void *
+raises(void *arg)
+{
+	raise((int)(long)arg);
+	return arg;
+}
+
+static void *
+kills(void *arg)
+{
+	kill(getpid(), (int)(long)arg);
+	await(&never);
+	return arg;
+}
+
+static void *(*how)(void *);
+static long with;
+
+static int
+bythread(void)
+{
+	company();
+	finish(spawn(how, (void *)with));
+	return 99;
+}
+
+static int
+bymain(void)
+{
+	company();
+	how((void *)with);
+	return 99;
+}
+
+static int
+byreturn(void)
+{
+	company();
+	return 17;
+}
+
+/* One of them ends the process, and no handler runs again. */
+static int
+bytwo(void)
+{
+	pthread_t t;
+
+	company();
+	fflush(stdout);
+	t = spawn(how, (void *)with);
+	finish(spawn(how, (void *)with));
+	finish(t);
+	return 99;
+}
+
+/* Whoever exits may have to wait for another thread's work to do so. */
+static void *
+works(void *arg)
+{
+	usleep(1000);
+	pthread_mutex_unlock(arg);
+	return NULL;
+}
+
+static void
+athread(void)
+{
+	static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+	pthread_t t;
+
+	pthread_mutex_lock(&m);
+	t = spawn(works, &m);
+	pthread_mutex_lock(&m);
+	finish(t);
+	printf("joined in a handler\n");
+}
+
+static int
+byhandler(void)
+{
+	company();
+	atexit(athread);
+	finish(spawn(exits, (void *)24));
+	return 99;
+}
+
+static void
+nested(void)
+{
+	printf("exits in a handler\n");
+	exit(25);
+}
+
+static int
+inhandler(void)
+{
+	company();
+	atexit(nested);
+	finish(spawn(exits, (void *)26));
+	return 99;
+}
+
+static void
+both(const char *what, void *(*fn)(void *), long arg)
+{
+	how = fn;
+	with = arg;
+	printf("%s\n", what);
+	inchild("by a thread", bythread);
+	inchild("by main", bymain);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct rlimit none = { 0, 0 };
+	int rounds = argc > 1 ? atoi(argv[1]) : 3;
+
+	setrlimit(RLIMIT_CORE, &none);
+	signal(SIGUSR1, ends);
+	signal(SIGUSR2, ends);
+	signal(SIGTERM, ends);
+	if (rounds == 0)
+		return byreturn();
+	for (int i = 0; i < rounds; i++) {
+		both("exit", exits, 11);
+		both("_exit", leaves, 12);
+		both("quick_exit", quick, 13);
+		both("abort", aborts, 0);
+		both("_exit in a handler of a signal", raises, SIGUSR1);
+		both("exit", raises, SIGUSR2);
+		both("quick_exit", raises, SIGTERM);
+		both("by a signal to the process", kills, SIGUSR1);
+		both("by one that is not handled", kills, SIGALRM);
+		both("by one that nobody handles", kills, SIGKILL);
+		inchild("main returns", byreturn);
+		how = leaves;
+		with = 14;
+		inchild("two of _exit", bytwo);
+		inchild("a thread in a handler", byhandler);
+		inchild("exit in a handler", inhandler);
+	}
+	how = asserts;
+	with = 1;
+	inchild("assert", bythread);
+	return done();
+}
