@@ -125,7 +125,12 @@ become(struct g *gp)
 {
 	struct m *mp = gp->m;
 
-	tcbtidoffinit();
+	/*
+	 * Asked for once: dlsym() takes the loader's lock, which a destructor
+	 * in dlclose() holds while it joins the thread that starts here.
+	 */
+	if (tcbtidoff == 0)
+		tcbtidoffinit();
 	gp->tcb = threadpointer();
 	gp->sched.tp = (uintptr_t)gp->tcb;
 	mp->tid = ostid();
