@@ -99,6 +99,7 @@ allocadopted(void)
 	unlockquiet(&freelock, mask);
 	if (gp != NULL) {
 		memset(&gp->thread, 0, sizeof(gp->thread));
+		gp->thread.sigmask = UINT64_MAX;
 		gp->interrupted = 0;
 		return gp;
 	}
@@ -112,6 +113,7 @@ allocadopted(void)
 	gp->head.direct = 1;
 	gp->stackclass = NOCLASS;
 	gp->head.tid = -1;
+	gp->thread.sigmask = UINT64_MAX;
 	mp->nop = NOP;
 	mp->g0 = gp;
 	gp->m = mp;

@@ -414,8 +414,9 @@ newproc(const struct newprocargs *a, struct g **out)
 	gp->interrupted = 0;
 	gp->freeondeath = false;
 	cpureset(gp, 0);
-	gp->status = Gwaiting;
 	memset(&gp->thread, 0, sizeof(gp->thread));
+	gp->thread.sigmask = UINT64_MAX;
+	store_rel(&gp->status, Gwaiting);
 	*out = gp;
 	return 0;
 }

@@ -214,6 +214,8 @@ void gointerrupt(struct g *gp);
 void gsetsigmask(uint64_t mask);
 /* The same when the kernel knows it, or is about to be told. */
 void gnotemask(uint64_t mask);
+/* The same, and the kernel's stays: the G is in a call with a mask, or ends. */
+void gcallmask(uint64_t mask);
 
 /* --- waiting for descriptors (polldesc.c) --------------------------------- */
 
@@ -336,7 +338,7 @@ struct newprocargs {
 
 /*
  * Makes a G that will run fn(arg), with the caller's floating-point control
- * words and a zeroed struct gthread, for the caller to fill before it calls
+ * words and a zeroed struct gthread that blocks all, for the caller to fill before it calls
  * newprocready().  -EAGAIN when a limit is hit.
  */
 int newproc(const struct newprocargs *args, struct g **gp);

@@ -249,6 +249,7 @@ forkchild(void)
 	procstatforkchild();
 	preemptforkchild();
 	watchforkchild();
+	sysmonforkchild();
 	statsforkchild();
 	procforkchild();
 	syscallforkchild();

@@ -1169,24 +1169,38 @@ void
 gnotemask(uint64_t mask)
 {
 	struct g *gp = getg();
+	uint64_t before = gp->thread.sigmask;
 
 	gp->thread.sigmask = mask;
 	gp->m->sigmask = mask;
+	signalsclosed(mask & ~before);
 }
 
 void
 gsetsigmask(uint64_t mask)
 {
 	struct g *gp = getg();
+	uint64_t before = gp->thread.sigmask;
 	struct m *mp;
 
 	if (gp->head.direct) {
 		gp->thread.sigmask = mask;
 		setsigmask(gp->m, mask);
-		return;
+	} else {
+		mp = acquirem();
+		gp->thread.sigmask = mask;
+		setsigmask(mp, mask);
+		releasem(mp);
 	}
-	mp = acquirem();
+	signalsclosed(mask & ~before);
+}
+
+void
+gcallmask(uint64_t mask)
+{
+	struct g *gp = getg();
+	uint64_t before = gp->thread.sigmask;
+
 	gp->thread.sigmask = mask;
-	setsigmask(mp, mask);
-	releasem(mp);
+	signalsclosed(mask & ~before);
 }

@@ -322,6 +322,8 @@ void onpreempt(ucontext_t *uc);
 void sysmonwant(int64_t when);
 void *sysmon(void *arg);
 void sysmonwake(void);
+void signalsclosed(uint64_t mask);
+void sysmonforkchild(void);
 /* The calling kernel thread is the runtime's own, with gp and mp for that. */
 void systemthread(struct g *gp, struct m *mp);
 void checkdead(void);

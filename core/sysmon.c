@@ -8,6 +8,7 @@
  * the idle list wakes it.  When a slice is going to end, or a timer is due, it
  * looks in time.
  */
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -368,6 +369,60 @@ orphans(void)
 }
 
 /*
+ * What sysmon's own mask lets in; atomic.  Nobody may be hit by a signal that every
+ * thread blocks, least of all by one whose default action ends the process: so who
+ * begins to block one of these waits until sysmon has closed its mask again.
+ */
+static uint64_t opened;
+static uint32_t closings; /* atomic: what those wait on */
+
+static bool
+opensignals(uint64_t set)
+{
+	if (set == 0)
+		return false;
+	store_rel(&opened, set);
+	/* Pairs with signalsclosed(): it sees this, or we its new mask. */
+	asyncfence();
+	set &= orphans();
+	store_rel(&opened, set);
+	ossigmask(ALLSIGNALS & ~set);
+	return true;
+}
+
+static void
+closesignals(void)
+{
+	ossigmask(ALLSIGNALS);
+	store_rel(&opened, 0);
+	xadd_rlx(&closings, 1);
+	futexwakeup(&closings, INT_MAX);
+}
+
+/* The calling G blocks these from now on.  What was sent before may still hit it. */
+void
+signalsclosed(uint64_t mask)
+{
+	uint32_t n;
+
+	if (unlikely(needfence))
+		fence_full();
+	else
+		barrier();
+	while (n = load_acq(&closings),
+	    unlikely((load_acq(&opened) & mask) != 0)) {
+		notewakeup(&sched.sysmonnote);
+		futexsleep(&closings, n, CLOCKID_MONO, NODEADLINE);
+	}
+}
+
+void
+sysmonforkchild(void)
+{
+	opened = 0;
+}
+
+/*
  * Signals to the process that wait because every M with a G blocks them, while a
  * parked G accepts them: taken here, and passed on by the shim.  Returns when to
  * look again.
@@ -380,10 +435,9 @@ takeorphans(int64_t now)
 	if (likely(pending == 0))
 		return now + SIGNALDELAY;
 	open = pending & orphans();
-	if (open == 0)
+	if (!opensignals(open))
 		return now + BLOCKEDDELAY;
-	ossigmask(ALLSIGNALS & ~open);
-	ossigmask(ALLSIGNALS);
+	closesignals();
 	return now + SIGNALDELAY;
 }
 
@@ -391,7 +445,7 @@ takeorphans(int64_t now)
 static void
 deepsleep(void)
 {
-	uint64_t open;
+	bool open;
 
 	lock(&sched.lock);
 	if (sched.npidle != (uint32_t)sched.gomaxprocs || sched.newms != NULL ||
@@ -407,12 +461,10 @@ deepsleep(void)
 		return;
 	}
 	statswrite();
-	open = orphans();
-	if (open != 0)
-		ossigmask(ALLSIGNALS & ~open);
+	open = opensignals(orphans());
 	notesleep(&sched.sysmonnote);
-	if (open != 0)
-		ossigmask(ALLSIGNALS);
+	if (open)
+		closesignals();
 }
 
 void *

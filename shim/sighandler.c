@@ -200,7 +200,7 @@ onsignal(int sig, siginfo_t *info, void *context)
 		if (oursignals(gp) && !gthreadof(gp)->vforked) {
 			if (info->si_code == SI_TKILL)
 				to = gp;
-			if (ginruntime(gp) ||
+			if (ginruntime(gp) || gthreadof(gp)->sigclosed ||
 			    (to == NULL && formain(gp, sig))) {
 				sigpost(to, info);
 				return;

@@ -52,7 +52,7 @@ sigopen(const sigset_t *mask)
 	th = gthreadof(gp);
 	th->sigsaved = th->sigmask;
 	th->sigrestore = true;
-	th->sigmask = sigmaskof(mask);
+	gcallmask(sigmaskof(mask));
 	sigdeliver(gp);
 }
 
@@ -67,8 +67,8 @@ sigclose(const sigset_t *mask)
 		return;
 	th = gthreadof(gp);
 	if (th->sigrestore) {
-		th->sigmask = th->sigsaved;
 		th->sigrestore = false;
+		gcallmask(th->sigsaved);
 	}
 }
 

@@ -459,6 +459,8 @@ signalend(void)
 	while (take(&th->sigqueue, UINT64_MAX, &info))
 		;
 	sigqunlock(old);
+	/* As in glibc's start_thread(): it takes none any more. */
+	gcallmask(UINT64_MAX);
 }
 
 static void

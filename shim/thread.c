@@ -68,15 +68,15 @@ threadend(void)
 	/* Not from here on: libc would unwind to a frame that is about to go. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	robustexit();
-	signalend();
 	if (uselocale((locale_t)0) != LC_GLOBAL_LOCALE)
 		uselocale(LC_GLOBAL_LOCALE);
+	if (glast())
+		exit(0); /* POSIX: as if the last thread had called it */
+	signalend();
 	if (th->cleartid != NULL) {
 		store_rel(th->cleartid, 0);
 		unpark(th->cleartid, 1, BITSET_ANY);
 	}
-	if (glast())
-		exit(0); /* POSIX: as if the last thread had called it */
 	/* Release: what the thread did happens before the join returns. */
 	if (__atomic_compare_exchange_n(&th->state, &old, EXITED, 0,
 		__ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
