@@ -155,7 +155,11 @@ oncancel(int sig, siginfo_t *info, void *context)
 		later(th);
 		return;
 	}
-	/* This handler never returns, but its M goes on. */
+	/*
+	 * This handler never returns, but its M goes on; nor does a call with a
+	 * mask of its own that it came in.
+	 */
+	th->sigrestore = false;
 	gsetsigmask(th->sigmask);
 	pthread_exit(PTHREAD_CANCELED);
 }

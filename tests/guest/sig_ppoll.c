@@ -1,6 +1,7 @@
 /*
  * ppoll, pselect and epoll_pwait with a mask: it holds for the call and the
- * handler, one that waits already ends it, and what is ready comes first.
+ * handler, one that waits already ends it, and what is ready comes first.  A thread
+ * that is cancelled in one unwinds with it.
  */
 #include "guest.h"
 
@@ -83,6 +84,49 @@ job(void *arg)
 	return NULL;
 }
 
+/* --- cancelled in it -------------------------------------------------------- */
+
+static void
+nothing(int sig)
+{
+	(void)sig;
+}
+
+static int
+blocked(void)
+{
+	sigset_t set;
+
+	sigprocmask(SIG_BLOCK, NULL, &set);
+	return sigismember(&set, SIGUSR1) * 2 + sigismember(&set, SIGUSR2);
+}
+
+/* The mask of the call stays, and no handler changes that. */
+static void
+cleanup(void *arg)
+{
+	int was = blocked();
+
+	(void)arg;
+	raise(SIGHUP);
+	printf("cancelled: mask %d, after a handler %d\n", was, blocked());
+}
+
+static void *
+unwound(void *arg)
+{
+	struct job *j = arg;
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigaddset(&none, SIGUSR2);
+	sem_post(&ready);
+	pthread_cleanup_push(cleanup, NULL);
+	wait_(j->how, j->fd, &none, -1);
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+
 int
 main(void)
 {
@@ -111,6 +155,15 @@ main(void)
 				pthread_kill(t, SIGUSR1);
 			finish(t);
 		}
+	signal(SIGHUP, nothing);
+	for (enum how how = PPOLL; how <= EPOLL; how++) {
+		struct job j = { how, fds[0], 0 };
+		pthread_t t = spawn(unwound, &j);
+		await(&ready);
+		usleep(5000);
+		CHECK(pthread_cancel(t) == 0);
+		finish(t);
+	}
 	/* Ready, and a signal that waits: it goes on waiting. */
 	hits = 0;
 	MUST(write(fds[1], "x", 1) == 1);
