@@ -337,7 +337,7 @@ kickall(void)
 	if (again)
 		store_rel(&unsent, 1);
 	if (kickshared() || again)
-		monitorwake();
+		monitoragain();
 }
 
 /* --- those who wait for signals ------------------------------------------- */
