@@ -32,6 +32,7 @@ struct fdinfo {
 	bool nonblock;
 	int unixtype;		    /* SO_TYPE of a UNIX socket, or 0 */
 	int64_t timeout[POLLMODES]; /* ns, or NODEADLINE */
+	uint64_t signals;	    /* atomic: what a signalfd reports */
 };
 
 static struct fdinfo chunk0[CHUNK];
@@ -134,7 +135,25 @@ forget(struct fdinfo *info)
 	store_rlx(&info->kind[POLLMODE_IN], FDUNKNOWN);
 	store_rlx(&info->kind[POLLMODE_OUT], FDUNKNOWN);
 	store_rlx(&info->private, false);
+	store_rlx(&info->signals, 0);
 	xadd_acqrel(&info->gen, 1);
+}
+
+void
+fdsetsignals(int fd, uint64_t set)
+{
+	struct fdinfo *info = infoof(fd, true);
+
+	if (info != NULL)
+		store_rlx(&info->signals, set);
+}
+
+uint64_t
+fdsignals(int fd)
+{
+	struct fdinfo *info = infoof(fd, false);
+
+	return info != NULL ? load_rlx(&info->signals) : 0;
 }
 
 void
@@ -468,7 +487,8 @@ ioagain(struct iowait *w, long *r)
 	w->pd = NULL;
 	interrupthook(gp);
 	cancelpoint();
-	if (err != 0 || (load_rlx(&th->handled) & HANDLEDINTR) != 0 ||
+	if (err != 0 || sigfdready(w->signals) ||
+	    (load_rlx(&th->handled) & HANDLEDINTR) != 0 ||
 	    ((w->timed || w->partial) && load_rlx(&th->handled) != 0)) {
 		*r = -EINTR;
 		return false;

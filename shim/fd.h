@@ -78,10 +78,18 @@ struct iowait {
 	bool timed;
 	bool unsure; /* its wait may end without an event */
 	bool real;   /* make libc's call, which waits in the kernel or never */
+	uint64_t signals; /* fdsignals(): their coming ends the wait */
 	struct polldesc *pd;
 	int64_t deadline;
 	struct polllook look;
 };
+
+/*
+ * The signals that a signalfd reports; 0 when it is none, or was not made here.
+ * The kernel knows nothing of those that wait for one thread: sigwait.c.
+ */
+void fdsetsignals(int fd, uint64_t set);
+uint64_t fdsignals(int fd);
 
 /* A cancellation point. */
 void iobegin(struct iowait *w, int fd, enum pollmode mode, bool socket);

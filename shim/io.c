@@ -306,9 +306,15 @@ polled(int fd, enum pollmode mode, const struct iovec *iov, int n)
 	long ready;
 
 	iobegin(&w, fd, mode, false);
-	ready = ioawait(&w);
+	w.signals = mode == POLLMODE_IN ? fdsignals(fd) : 0;
+	/* Too little for one: an error at once. */
+	if (w.signals != 0 && total(iov, (size_t)n) < SIGFDSIZE)
+		return ANNOUNCE(vector(fd, mode, iov, n));
+	ready = sigfdready(w.signals) ? -EINTR : ioawait(&w);
 	pthread_cleanup_push(cancelled, &w);
-	if (ready == -EINTR)
+	if (ready == -EINTR && (r = sigfdread(w.signals, iov, n)) != 0)
+		;
+	else if (ready == -EINTR)
 		r = ioresult(ready);
 	else if (w.real)
 		r = HANDOFF(vector(w.fd, mode, iov, n));

@@ -181,6 +181,13 @@ bool siginterrupted(bool restarts);
 		sigclose(mask);                                                \
 		opened_;                                                       \
 	})
+/*
+ * A signalfd's read takes what waits for the calling thread alone.  Ready: there is
+ * something of the set.  The read's result, 0 when there was nothing.
+ */
+#define SIGFDSIZE 128
+bool sigfdready(uint64_t set);
+ssize_t sigfdread(uint64_t set, const struct iovec *iov, int n);
 void sigopen(const sigset_t *mask);
 void sigclose(const sigset_t *mask);
 /* timer_create(), of which the clock is one that the kernel knows. */

@@ -89,6 +89,8 @@ void sigqunlock(uint64_t old);
  * first.  Locked.
  */
 bool sigtake(struct g *gp, uint64_t set, siginfo_t *info);
+/* The program has a signalfd; atomic. */
+extern uint32_t sigfds __attribute__((visibility("hidden")));
 /* What of that waits for gp, blocked or not. */
 uint64_t sigwaiting(struct g *gp);
 /* Queues one for gp and sees to it that it gets there.  0 or an error number. */

@@ -426,6 +426,8 @@ sigsend(struct g *gp, const siginfo_t *info)
 		unpark(&th->sigword, 1, BITSET_ANY);
 	else if (gp == getg())
 		sigdeliver(gp);
+	else if (load_rlx(&sigfds) != 0 && (load_rlx(&th->sigmask) & bit) != 0)
+		gointerrupt(gp); /* it may be reading one */
 	else if (kick(gp, bit) && (load_acq(&th->sigqueue.pending) & bit) != 0)
 		siglater();
 	return 0;

@@ -3,6 +3,10 @@
  * wakes it.  What the kernel has for the process stays there until a G takes it;
  * a kernel thread of the runtime's notices that there is something (core/sigwatch.c).
  */
+#include <string.h>
+#include <sys/signalfd.h>
+
+#include "shim/fd.h"
 #include "shim/signal.h"
 
 #define NSEC_PER_SEC 1000000000
@@ -283,4 +287,77 @@ signalforkchild(void)
 	sigactionforkchild();
 	sigqueueforkchild();
 	sigkillforkchild();
+}
+
+/* --- signalfd ------------------------------------------------------------- */
+
+uint32_t sigfds;
+
+EXPORT int
+signalfd(int fd, const sigset_t *mask, int flags)
+{
+	int r = libc.signalfd(fd, mask, flags);
+
+	if (r < 0 || vforkchild())
+		return r;
+	if (fd == -1)
+		fdopened(r);
+	fdsetsignals(r, sigmaskof(mask));
+	fdsetkind(r, POLLMODE_IN, FDPOLL);
+	store_rlx(&sigfds, 1);
+	return r;
+}
+
+bool
+sigfdready(uint64_t set)
+{
+	return unlikely(set != 0) && parks() && (sigwaiting(getg()) & set) != 0;
+}
+
+/* As the kernel fills it in (fs/signalfd.c). */
+static void
+report(struct signalfd_siginfo *s, const siginfo_t *info)
+{
+	memset(s, 0, sizeof(*s));
+	s->ssi_signo = (uint32_t)info->si_signo;
+	s->ssi_errno = info->si_errno;
+	s->ssi_code = info->si_code;
+	if (info->si_code == SI_TIMER) {
+		s->ssi_tid = (uint32_t)info->si_timerid;
+		s->ssi_overrun = (uint32_t)info->si_overrun;
+	} else {
+		s->ssi_pid = (uint32_t)info->si_pid;
+		s->ssi_uid = info->si_uid;
+	}
+	s->ssi_ptr = (uint64_t)(uintptr_t)info->si_ptr;
+	s->ssi_int = info->si_int;
+}
+
+/* One at a time: the next read brings the next.  There is room for one. */
+ssize_t
+sigfdread(uint64_t set, const struct iovec *iov, int n)
+{
+	struct signalfd_siginfo s;
+	siginfo_t info;
+	size_t off = 0, part;
+	uint64_t old;
+	bool got;
+	int i;
+
+	_Static_assert(sizeof(s) == SIGFDSIZE, "signalfd(2)");
+	if (set == 0)
+		return 0;
+	old = sigqlock();
+	got = sigtake(getg(), set, &info);
+	sigqunlock(old);
+	if (!got)
+		return 0;
+	report(&s, &info);
+	for (i = 0; i < n && off < sizeof(s); i++, off += part) {
+		part = iov[i].iov_len;
+		if (part > sizeof(s) - off)
+			part = sizeof(s) - off;
+		memcpy(iov[i].iov_base, (const char *)&s + off, part);
+	}
+	return (ssize_t)sizeof(s);
 }
