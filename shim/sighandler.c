@@ -179,6 +179,7 @@ void
 onsignal(int sig, siginfo_t *info, void *context)
 {
 	struct g *gp = getg(), *to;
+	bool gone = false;
 
 	if (info->si_errno == POSTED) {
 		if (onsystem())
@@ -188,7 +189,10 @@ onsignal(int sig, siginfo_t *info, void *context)
 		return;
 	}
 	if (!synchronous(sig, info)) {
-		to = info->si_code == SI_TIMER ? timerthread(info) : NULL;
+		to =
+		    info->si_code == SI_TIMER ? timerthread(info, &gone) : NULL;
+		if (gone)
+			return;
 		if (to != NULL && to != gp) {
 			sigpost(to, info);
 			return;

@@ -130,7 +130,8 @@ rawsigqueue(int pid, int tid, int sig, const siginfo_t *from)
 
 static struct timerof {
 	uint64_t key; /* atomic: the kernel's number + 1; 0: free */
-	struct g *gp;
+	struct g
+	    *gp; /* atomic; NULL: deleted, but a signal may be on its way */
 } timers[NTIMERS];
 
 static struct timerof *
@@ -145,11 +146,32 @@ timerwith(uint64_t key)
 }
 
 struct g *
-timerthread(const siginfo_t *info)
+timerthread(const siginfo_t *info, bool *gone)
 {
 	struct timerof *t = timerwith((uint64_t)info->si_timerid + 1);
+	struct g *gp = t != NULL ? load_acq(&t->gp) : NULL;
 
-	return t != NULL ? t->gp : NULL;
+	*gone = t != NULL && gp == NULL;
+	return gp;
+}
+
+/* One for a new timer; UINT64_MAX: taken, and no timer yet. */
+static struct timerof *
+timertake(void)
+{
+	struct timerof *t;
+	uint64_t key;
+
+	while ((t = timerwith(0)) != NULL)
+		if (cas_acqrel(&t->key, 0, UINT64_MAX))
+			return t;
+	for (t = timers; t < timers + NTIMERS; t++) {
+		key = load_acq(&t->key);
+		if (key != UINT64_MAX && load_acq(&t->gp) == NULL &&
+		    cas_acqrel(&t->key, key, UINT64_MAX))
+			return t;
+	}
+	return NULL;
 }
 
 int
@@ -169,15 +191,12 @@ timersignalling(clockid_t clock, struct sigevent *ev, timer_t *id)
 	r = libc.timer_create(clock, &mine, id);
 	if (r != 0)
 		return r;
-	/* UINT64_MAX: taken, and no timer yet. */
-	do
-		t = timerwith(0);
-	while (t != NULL && !cas_acqrel(&t->key, 0, UINT64_MAX));
+	t = timertake();
 	if (t == NULL) {
 		libc.timer_delete(*id);
 		return fail(EAGAIN);
 	}
-	t->gp = gp;
+	store_rlx(&t->gp, gp);
 	store_rel(&t->key, (uint64_t)(uintptr_t)*id + 1);
 	return 0;
 }
@@ -189,7 +208,7 @@ timer_delete(timer_t id)
 	int r = libc.timer_delete(id);
 
 	if (r == 0 && t != NULL)
-		store_rel(&t->key, 0);
+		store_rel(&t->gp, NULL);
 	return r;
 }
 

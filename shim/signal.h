@@ -113,8 +113,8 @@ void sigqueuestart(void);
 void sigqueueforkchild(void);
 
 /* --- sigkill.c ------------------------------------------------------------ */
-/* The thread that a timer's signal is for, or NULL. */
-struct g *timerthread(const siginfo_t *info);
+/* The thread that a timer's signal is for, or NULL; *gone: the timer was deleted. */
+struct g *timerthread(const siginfo_t *info, bool *gone);
 void sigkillforkchild(void);
 
 /* --- sigmask.c ------------------------------------------------------------ */
