@@ -210,6 +210,15 @@ int unparkrequeue(const void *addr, int nwake, const void *addr2, int nmove,
  */
 void gointerrupt(struct g *gp);
 
+/*
+ * From a signal handler: there is something for gp.  It looks when its wait ends, if
+ * nobody has interrupted that before.  And that look: interrupthook is called.
+ */
+void gsoon(struct g *gp);
+void gcheck(void);
+/* On g0: the G that the M runs or is about to run; NULL when there is none. */
+struct g *gcurrent(void);
+
 /* Sets the calling G's signal mask; the G is no kernel thread of its own. */
 void gsetsigmask(uint64_t mask);
 /* The same when the kernel knows it, or is about to be told. */

@@ -383,12 +383,37 @@ parkwith(const void *addr, uint32_t val, uint32_t bitset, int clock,
 	}
 }
 
+void
+gcheck(void)
+{
+	struct g *gp = getg();
+
+	if (likely(load_rlx(&gp->interrupted) == 0) || interrupthook == NULL)
+		return;
+	store_rlx(&gp->interrupted, 0);
+	interrupthook(gp);
+}
+
+void
+gsoon(struct g *gp)
+{
+	store_rlx(&gp->interrupted, 1);
+}
+
+struct g *
+gcurrent(void)
+{
+	return load_rlx(&getg()->m->curg);
+}
+
 /* Of a result of the above. */
 static inline int
 interrupted(int r)
 {
 	if (unlikely(r == -EINTR) && interrupthook != NULL)
 		interrupthook(getg());
+	else
+		gcheck();
 	return r;
 }
 

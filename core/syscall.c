@@ -162,6 +162,7 @@ exitsyscall(void)
 		store_rlx(&mp->preempt, 0);
 		gosched();
 	}
+	gcheck();
 }
 
 /* Gives the P away at once; the G is Gsyscall. */

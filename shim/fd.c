@@ -503,6 +503,7 @@ ioend(struct iowait *w, long r)
 	if (w->pd != NULL) {
 		netpollput(w->pd, w->mode, r != -EAGAIN);
 		w->pd = NULL;
+		gcheck();
 	}
 }
 

@@ -145,17 +145,36 @@ enter(int sig, siginfo_t *info, ucontext_t *uc)
 	sigframeenter(sig, info, uc, &act, onframe);
 }
 
-/* The main thread is to have what is for the process, if it accepts it. */
 static bool
-formain(struct g *gp, int sig)
+accepts(struct g *gp, int sig)
 {
-	struct g *mainp;
+	return gp != NULL && oursignals(gp) &&
+	    (load_rlx(&gthreadof(gp)->sigmask) & BIT(sig)) == 0;
+}
 
-	if (gtid(gp) == getpid())
-		return false;
-	mainp = gwithtid(getpid());
-	return mainp != NULL && !giskthread(mainp) &&
-	    (gthreadof(mainp)->sigmask & BIT(sig)) == 0;
+/* The main thread, if it is to have what is for the process: it accepts it. */
+static struct g *
+formain(int sig)
+{
+	struct g *mainp = gwithtid(getpid());
+
+	return accepts(mainp, sig) ? mainp : NULL;
+}
+
+/*
+ * No handler can run here.  Whoever is likely to get the signal looks before its
+ * call returns: a child's signal is seen before the child's end.
+ */
+static void
+postsoon(struct g *to, struct g *gp, int sig, const siginfo_t *info)
+{
+	sigpost(to, info);
+	if (to == NULL)
+		to = formain(sig);
+	if (to == NULL)
+		to = gp;
+	if (accepts(to, sig))
+		gsoon(to);
 }
 
 /* A mark has come: what it stands for, if that is still there. */
@@ -193,20 +212,17 @@ onsignal(int sig, siginfo_t *info, void *context)
 		    info->si_code == SI_TIMER ? timerthread(info, &gone) : NULL;
 		if (gone)
 			return;
-		if (to != NULL && to != gp) {
-			sigpost(to, info);
-			return;
-		}
-		if (onsystem()) {
-			sigpost(to, info);
+		if ((to != NULL && to != gp) || onsystem()) {
+			postsoon(to, onsystem() ? gcurrent() : NULL, sig, info);
 			return;
 		}
 		if (oursignals(gp) && !gthreadof(gp)->vforked) {
 			if (info->si_code == SI_TKILL)
 				to = gp;
 			if (ginruntime(gp) || gthreadof(gp)->sigclosed ||
-			    (to == NULL && formain(gp, sig))) {
-				sigpost(to, info);
+			    (to == NULL && gtid(gp) != getpid() &&
+				formain(sig) != NULL)) {
+				postsoon(to, gp, sig, info);
 				return;
 			}
 		}

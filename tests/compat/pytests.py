@@ -17,7 +17,7 @@ BLOCKING = ["-j2", "-i", "*VSOCK*", "test_socket", "test_select",
             "test_selectors", "test_subprocess", "test_asyncio"]
 # Signals, faults, and processes; these sleep even more.
 PROCESS = ["-j4", "test_multiprocessing_fork", "test_signal", "test_os",
-           "test_faulthandler"]
+           "test_threadsignals", "test_faulthandler"]
 
 
 def tests(half, *args):
