@@ -2,7 +2,7 @@
  * Handlers on alternate stacks that compute for longer than a slice: each stays
  * on its own thread's stack, and so does the thread afterwards.
  *
- * guest: least=preempts:20
+ * guest: least=preempts:8
  */
 #include "preempt.h"
 

@@ -3,7 +3,7 @@
  * others use the machine too, the kernel shares it as it likes: there are some
  * tries, and none counts in which others had much of it.
  *
- * guest: least=preempts:50
+ * guest: least=preempts:20
  */
 #include "guest.h"
 

@@ -2,7 +2,7 @@
  * Threads that spin on a variable which a thread that is made later sets: the
  * setter gets its turn after slices of 10 ms or so.
  *
- * guest: least=preempts:50
+ * guest: least=preempts:20
  */
 #include "guest.h"
 

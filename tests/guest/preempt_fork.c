@@ -3,7 +3,7 @@
  * spawned, by system(); each new program ends as it should.  In a forked child
  * threads that compute share the processors again.
  *
- * guest: least=preempts:20
+ * guest: least=preempts:8
  */
 #include "preempt.h"
 

@@ -2,7 +2,7 @@
  * Threads that compute on stacks of their own making, down to a few hundred
  * bytes in front of a guard page, and that leave frames by longjmp().
  *
- * guest: least=preempts:20
+ * guest: least=preempts:8
  */
 #include "preempt.h"
 

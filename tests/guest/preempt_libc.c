@@ -2,7 +2,7 @@
  * Threads that are in libc most of the time, with its locks and its state: they
  * get the right results, hold nobody up, and others have their turns meanwhile.
  *
- * guest: least=preempts:20
+ * guest: least=preempts:8
  */
 #include "preempt.h"
 

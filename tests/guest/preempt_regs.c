@@ -5,7 +5,7 @@
  * Every routine mixes all of its registers with each other, round after round;
  * what comes out is compared with what came out before there were threads.
  *
- * guest: least=preempts:30
+ * guest: least=preempts:8
  */
 #include "preempt.h"
 

@@ -2,7 +2,7 @@
  * Handlers that compute for longer than a slice: nested ones, one that leaves by
  * siglongjmp(), one that changes the context it returns to.
  *
- * guest: least=preempts:20
+ * guest: least=preempts:8
  */
 #include "preempt.h"
 

@@ -3,7 +3,7 @@
  * for some thirty between two calls, wakes soon after its time, and not when
  * they are done.
  *
- * guest: least=preempts:30
+ * guest: least=preempts:8
  */
 #include "guest.h"
 

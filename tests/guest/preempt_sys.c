@@ -3,7 +3,7 @@
  * signal that the program did not send, nor is an instruction of the program's own
  * that the kernel can restart.
  *
- * guest: least=preempts:20
+ * guest: least=preempts:8
  */
 #include "preempt.h"
 

@@ -2,7 +2,7 @@
  * Exceptions that are thrown, cross frames with destructors, and are caught,
  * while threads lose their turns anywhere in between.
  *
- * guest: least=preempts:20
+ * guest: least=preempts:8
  */
 #include "preempt.h"
 

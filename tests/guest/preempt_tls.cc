@@ -3,7 +3,7 @@
  * __thread and thread_local variables and their addresses, the thread pointer,
  * pthread_self(), specific values, ids.
  *
- * guest: least=preempts:20
+ * guest: least=preempts:8
  */
 #include "preempt.h"
 
