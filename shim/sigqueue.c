@@ -455,12 +455,20 @@ signalend(void)
 
 	if (!oursignals(gp))
 		return;
-	old = sigqlock();
-	sigwaitfor(gp, 0);
-	th->sigclosed = true;
-	while (take(&th->sigqueue, UINT64_MAX, &info))
-		;
-	sigqunlock(old);
+	/*
+	 * The lock costs two system calls.  Whoever did not see sigclosed has taken
+	 * it before: either he holds it still, or what he queued is seen.
+	 */
+	store_rlx(&th->sigclosed, true);
+	fence_full();
+	if (unlikely(load_acq(&lockword) != 0 || th->sigwait != 0 ||
+		load_acq(&th->sigqueue.pending) != 0)) {
+		old = sigqlock();
+		sigwaitfor(gp, 0);
+		while (take(&th->sigqueue, UINT64_MAX, &info))
+			;
+		sigqunlock(old);
+	}
 	/* As in glibc's start_thread(): it takes none any more. */
 	gcallmask(UINT64_MAX);
 }
