@@ -897,7 +897,7 @@ SWITCHTEST(each_instruction_of_systemstack_switch_unwinds_to_goexit)
  */
 #define SIGNALS 500
 
-static volatile bool stop;
+static volatile bool switching, stop;
 
 static void
 switchesback(void *arg)
@@ -910,19 +910,27 @@ static void
 switches(void *arg)
 {
 	(void)arg;
+	/* Home's frames, which end elsewhere, get none of the signals. */
+	walkon(SIGUSR1, "goexit", "goexit", "goexit");
+	switching = true;
 	while (!stop)
 		gswitch(&stepper->sched, &peer->sched, NULL);
-	/* No signal in home's frames. */
-	signal(SIGUSR1, SIG_IGN);
 	gogo(&home, NULL);
 }
 
+/* One by one: a queue of them would all come at the same instruction. */
 static void *
 sendsignals(void *main)
 {
-	while (load_rlx(&nwalks) < SIGNALS) {
-		pthread_kill(*(pthread_t *)main, SIGUSR1);
+	int n;
+
+	while (!switching)
 		usleep(20);
+	while ((n = load_rlx(&nwalks)) < SIGNALS) {
+		pthread_kill(*(pthread_t *)main, SIGUSR1);
+		do
+			usleep(20);
+		while (load_rlx(&nwalks) == n);
 	}
 	stop = true;
 	return NULL;
@@ -936,9 +944,7 @@ SWITCHTEST(signals_in_switches_unwind_to_goexit)
 	peer = context(switchesback);
 	entry = peer->sched.sp;
 	stepper = context(switches);
-	signal(SIGUSR1, SIG_IGN);
 	sender = goforeign(sendsignals, &self);
-	walkon(SIGUSR1, "goexit", "goexit", "goexit");
 	gswitch(&home, &stepper->sched, NULL);
 	pthread_join(sender, NULL);
 	assertwalks(SIGNALS, entry, peer->sched.sp, stepper->sched.sp);
