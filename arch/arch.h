@@ -6,10 +6,9 @@
  *	gogo.S	switching
  *	vfork.S	vfork(), which returns twice
  *	cpu.h	procyield(), threadpointer(), rawsyscall(), cpuinit(), LOADINC()
- *	ucontext.h	what a signal handler changes in its frame
  *	cpu.c	what the processor can do
- *	sigframe.h	the frame of a signal handler: sigframesp(), sigframemove(),
- *		sigframeenter(), SIGREDZONE
+ *	sigframe.h	the frame of a signal handler: what it interrupted, and how to
+ *		move it; the kernel's struct sigaction
  *	sigframe.c
  *	tcb.h	the thread control block of this port's TLS variant
  *	detour.h	detourmake(), detourwrite(): a jump over a function's entry
@@ -27,7 +26,6 @@
 #include "arch/x86_64/gobuf.h"
 #include "arch/x86_64/sigframe.h"
 #include "arch/x86_64/tcb.h"
-#include "arch/x86_64/ucontext.h"
 #else
 #error "no port for this architecture: see arch/arch.h"
 #endif

@@ -410,9 +410,11 @@ gcurrent(void)
 static inline int
 interrupted(int r)
 {
+	struct g *gp = getg();
+
 	if (unlikely(r == -EINTR) && interrupthook != NULL)
-		interrupthook(getg());
-	else
+		interrupthook(gp);
+	else if (unlikely(load_rlx(&gp->interrupted)))
 		gcheck();
 	return r;
 }

@@ -147,7 +147,7 @@ preemptinit(void)
 bool
 inourtext(const void *context)
 {
-	uintptr_t pc = ctxpc(context);
+	uintptr_t pc = sigframepc(context);
 
 	return pc >= texts[0].lo && pc < texts[0].hi;
 }
@@ -155,7 +155,7 @@ inourtext(const void *context)
 static bool
 safepoint(const struct g *gp, const ucontext_t *uc)
 {
-	uintptr_t pc = ctxpc(uc);
+	uintptr_t pc = sigframepc(uc);
 	uint64_t mask;
 	size_t i;
 
@@ -171,7 +171,7 @@ safepoint(const struct g *gp, const ucontext_t *uc)
 void
 restartm(ucontext_t *uc)
 {
-	ctxsetpc(uc, restartload(ctxpc(uc)));
+	sigframesetpc(uc, restartload(sigframepc(uc)));
 }
 
 /* --- the signal ----------------------------------------------------------- */
@@ -241,7 +241,7 @@ onpreempt(ucontext_t *uc)
 	mp->sigmask = gp->thread.sigmask;
 	putgsignal(mp, gp->preempted);
 	gp->preempted = NULL;
-	ctxkeepaltstack(uc);
+	sigframekeepstack(uc);
 	/* Before it could lose the P, and come back on another stack. */
 	if (unlikely(load_rlx(&gp->thread.wantwire)))
 		bindhere(gp);

@@ -717,10 +717,8 @@ gosched(void)
 	casgstatus(gp, Grunning, Grunnable);
 	mswitch(mp, gp, requeue, NULL);
 	releasem(gp->m);
-	if (unlikely(load_rlx(&gp->interrupted)) && interrupthook != NULL) {
-		store_rlx(&gp->interrupted, 0);
-		interrupthook(gp);
-	}
+	if (unlikely(load_rlx(&gp->interrupted)))
+		gcheck();
 }
 
 bool

@@ -17,14 +17,6 @@
 
 #define SIGSETXID 33 /* nptl/pthreadP.h; SIGPREEMPT too */
 
-/* The kernel's, asm/signal.h. */
-struct ksigaction {
-	void (*handler)(int, siginfo_t *, void *);
-	unsigned long flags;
-	void (*restorer)(void);
-	uint64_t mask;
-};
-
 static struct ksigaction libcs;
 
 /* No thread-local variable may be used here while the pointer is borrowed. */

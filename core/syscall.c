@@ -162,7 +162,8 @@ exitsyscall(void)
 		store_rlx(&mp->preempt, 0);
 		gosched();
 	}
-	gcheck();
+	if (unlikely(load_rlx(&gp->interrupted)))
+		gcheck();
 }
 
 /* Gives the P away at once; the G is Gsyscall. */

@@ -154,9 +154,10 @@ recall(int64_t now)
 
 /*
  * The M's G computes, its slice is over or a timer due, others want its P, and none
- * is idle, which would take them and look at all timers: it is preempted.  Where that is not
- * safe for long, in a function of libc's perhaps, it goes on without the P, as
- * one kernel thread more, until it next enters the runtime.
+ * is idle, which would take them and look at all timers: it is preempted.  Where
+ * that is not safe for long, in a function of libc's perhaps, it goes on without
+ * the P, as one kernel thread more, until it next enters the runtime or recall()
+ * meets it where it is safe.
  */
 static bool
 endslice(struct p *pp, struct m *mp, int64_t now)

@@ -25,14 +25,6 @@
 
 #define SIGCANCEL 32 /* nptl/pthreadP.h */
 
-/* The kernel's, asm/signal.h. */
-struct ksigaction {
-	void (*handler)(int, siginfo_t *, void *);
-	unsigned long flags;
-	void (*restorer)(void);
-	uint64_t mask;
-};
-
 /* Bits of the word that _thread_db_pthread_cancelhandling describes. */
 static uint32_t disabledbit, asyncbit, exitingbit, cancelledbits;
 static struct ksigaction libchandler;

@@ -1,4 +1,4 @@
-/* Absolute times as one number. */
+/* Times as one number. */
 #include "shim/shim.h"
 
 #define NSEC_PER_SEC 1000000000
@@ -20,4 +20,15 @@ deadlineof(const struct timespec *abstime, int *err)
 	    ns >= NODEADLINE)
 		return NODEADLINE - 1;
 	return ns;
+}
+
+int64_t
+deadlinein(int64_t ns)
+{
+	int64_t deadline;
+
+	if (__builtin_add_overflow(nanotime(), ns, &deadline) ||
+	    deadline >= NODEADLINE)
+		return NODEADLINE - 1;
+	return deadline;
 }

@@ -34,7 +34,7 @@ futexwait(const uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 {
 	int clock =
 	    (op & FUTEX_CLOCK_REALTIME) != 0 ? CLOCKID_REAL : CLOCKID_MONO;
-	int64_t deadline = NODEADLINE, now;
+	int64_t deadline = NODEADLINE;
 	int err = 0;
 
 	if (bitset == 0)
@@ -44,12 +44,8 @@ futexwait(const uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 		deadline = deadlineof(ts, &err);
 		if (err != 0 || ts->tv_sec < 0)
 			return -EINVAL;
-		if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT) {
-			now = nanotime();
-			deadline = deadline < NODEADLINE - 1 - now
-			    ? deadline + now
-			    : NODEADLINE - 1;
-		}
+		if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT)
+			deadline = deadlinein(deadline);
 	}
 	/* With a time it is not restarted (kernel/futex/waitwake.c). */
 	do {

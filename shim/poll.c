@@ -105,9 +105,8 @@ joinwait(struct joined *j, int *r)
 	*r = -EPERM;
 	if (j->toomany)
 		return false;
-	if (j->ns >= 0 && j->deadline == NODEADLINE &&
-	    __builtin_add_overflow(nanotime(), j->ns, &j->deadline))
-		j->deadline = NODEADLINE;
+	if (j->ns >= 0 && j->deadline == NODEADLINE)
+		j->deadline = deadlinein(j->ns);
 	store_rlx(&j->word, 0);
 	for (i = 0; i < j->n; i++) {
 		if (!netpolljoin(&j->wait[i], j->fd[i], &j->look[i],

@@ -99,12 +99,14 @@ void memforkchild(void);
 /* --- mutex.c -------------------------------------------------------------- */
 void robustexit(void); /* marks the robust mutexes that this thread holds */
 
-/* --- deadline.c: absolute times ------------------------------------------- */
+/* --- deadline.c ----------------------------------------------------------- */
 /*
  * Nanoseconds of an absolute timespec.  Sets *err to EINVAL when tv_nsec is out
  * of range; a time before 1970 is 0, one beyond the range NODEADLINE - 1.
  */
 int64_t deadlineof(const struct timespec *abstime, int *err);
+/* In so many nanoseconds, on the monotonic clock; the same end of the range. */
+int64_t deadlinein(int64_t ns);
 
 /* --- sleep.c: relative times, cancellation points ------------------------- */
 /* 0, EINVAL, or EINTR with what was left in *left, which may be NULL. */

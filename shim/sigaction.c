@@ -5,34 +5,8 @@ static struct sigaction actions[NSIGNALS + 1]; /* actionlock */
 static uint32_t ours[NSIGNALS + 1]; /* atomic: onsignal() is in force */
 static uint64_t interrupting;	    /* atomic: siginterrupt() said so */
 
-/*
- * sigaction() may be called in a handler, and in the child of a fork: the holder
- * takes no signal, and the child begins with the lock free.
- */
+/* The child of a fork, where sigaction() may be called, begins with it free. */
 static uint32_t actionlock;
-
-/* Returns the mask for unlockactions(). */
-static uint64_t
-lockactions(void)
-{
-	uint64_t old = kblockall();
-	int i = 0;
-
-	while (xchg_acqrel(&actionlock, 1) != 0) {
-		if (i++ < 100)
-			procyield(10);
-		else
-			rawsyscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
-	}
-	return old;
-}
-
-static void
-unlockactions(uint64_t old)
-{
-	store_rel(&actionlock, 0);
-	ksetmask(old);
-}
 
 void
 sigactionforkchild(void)
@@ -135,7 +109,7 @@ install(int sig, const struct sigaction *act)
 bool
 sigbegin(int sig, struct sigaction *act)
 {
-	uint64_t old = lockactions();
+	uint64_t old = siglock(&actionlock);
 	bool function = false;
 
 	*act = actions[sig];
@@ -152,7 +126,7 @@ sigbegin(int sig, struct sigaction *act)
 			install(sig, &actions[sig]);
 		}
 	}
-	unlockactions(old);
+	sigunlock(&actionlock, old);
 	return function;
 }
 
@@ -202,14 +176,14 @@ sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 		ksetmask(kblockall());
 		sigdeliver(getg());
 	}
-	mask = lockactions();
+	mask = siglock(&actionlock);
 	if (load_rlx(&ours[sig]))
 		before = actions[sig];
 	else
 		r = libc.sigaction(sig, NULL, &before);
 	if (r == 0 && act != NULL)
 		r = install(sig, &wanted);
-	unlockactions(mask);
+	sigunlock(&actionlock, mask);
 	/* POSIX, 2.4.3: what is ignored does not stay pending. */
 	if (r == 0 && act != NULL && ignores(sig, &wanted))
 		sigflush(sig);
@@ -315,21 +289,13 @@ sigset(int sig, sighandler_t disp)
 
 /* --- by syscall() --------------------------------------------------------- */
 
-/* asm/signal.h; libc's struct sigaction is another. */
-struct kaction {
-	void *handler;
-	unsigned long flags;
-	void (*restorer)(void);
-	uint64_t mask;
-};
-
 #define SA_RESTORER_ 0x04000000
 
 /* How a handler returns stays libc's business: all restorers do the same. */
 long
 rawsigaction(int sig, const void *kact, void *kold, size_t size)
 {
-	struct kaction k;
+	struct ksigaction k;
 	struct sigaction act, old;
 	int r;
 
@@ -340,12 +306,12 @@ rawsigaction(int sig, const void *kact, void *kold, size_t size)
 		memcpy(&k, kact, sizeof(k));
 		act = (struct sigaction){ .sa_flags =
 					      (int)(k.flags & ~SA_RESTORER_) };
-		act.sa_handler = (sighandler_t)k.handler;
+		act.sa_sigaction = k.handler;
 		memcpy(&act.sa_mask, &k.mask, sizeof(k.mask));
 	}
 	r = sigaction(sig, kact != NULL ? &act : NULL, &old);
 	if (r == 0 && kold != NULL) {
-		k = (struct kaction){ .handler = (void *)old.sa_handler,
+		k = (struct ksigaction){ .handler = old.sa_sigaction,
 			.flags = (unsigned)old.sa_flags,
 			.restorer = old.sa_restorer };
 		memcpy(&k.mask, &old.sa_mask, sizeof(k.mask));

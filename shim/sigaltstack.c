@@ -23,6 +23,17 @@ onstack(const struct altstack *s, uintptr_t sp)
 	    sp - s->lo <= s->size;
 }
 
+/* As the kernel has it. */
+static stack_t
+kernels(const struct altstack *s)
+{
+	return (stack_t){
+		.ss_sp = (void *)s->lo,
+		.ss_size = s->size,
+		.ss_flags = s->size == 0 ? SS_DISABLE : s->flags,
+	};
+}
+
 /* The kernel's do_sigaltstack(); 0 or an error number. */
 static int
 change(struct altstack *s, const stack_t *ss, uintptr_t sp)
@@ -92,11 +103,7 @@ altstackenter(struct g *gp, ucontext_t *uc)
 {
 	struct altstack *s = &gthreadof(gp)->altstack;
 
-	uc->uc_stack = (stack_t){
-		.ss_sp = (void *)s->lo,
-		.ss_size = s->size,
-		.ss_flags = s->size == 0 ? SS_DISABLE : s->flags,
-	};
+	uc->uc_stack = kernels(s);
 	if ((unsigned)s->flags & SS_AUTODISARM)
 		*s = (struct altstack){ 0 };
 }
@@ -105,7 +112,7 @@ void
 altstackleave(struct g *gp, ucontext_t *uc)
 {
 	change(&gthreadof(gp)->altstack, &uc->uc_stack, (uintptr_t)uc);
-	ctxkeepaltstack(uc);
+	sigframekeepstack(uc);
 }
 
 /* --- the life of it ------------------------------------------------------- */
@@ -131,12 +138,7 @@ altstackadopt(struct g *gp)
 void
 altstackforkchild(struct g *gp)
 {
-	const struct altstack *s = &gthreadof(gp)->altstack;
-	stack_t ss = {
-		.ss_sp = (void *)s->lo,
-		.ss_size = s->size,
-		.ss_flags = s->size == 0 ? SS_DISABLE : s->flags,
-	};
+	stack_t ss = kernels(&gthreadof(gp)->altstack);
 
 	rawsyscall(SYS_sigaltstack, (long)&ss, 0, 0, 0, 0, 0);
 }

@@ -81,7 +81,13 @@ void sigactionforkchild(void);
 void onsignal(int sig, siginfo_t *info, void *context);
 
 /* --- sigqueue.c ----------------------------------------------------------- */
-/* The lock of all queues; its holder takes no signal.  The mask for the other. */
+/*
+ * A lock that a handler takes too, whatever it interrupted: so its holder blocks
+ * every signal, and is on its way out.  The mask for the other.
+ */
+uint64_t siglock(uint32_t *word);
+void sigunlock(uint32_t *word, uint64_t old);
+/* That of all queues. */
 uint64_t sigqlock(void);
 void sigqunlock(uint64_t old);
 /*

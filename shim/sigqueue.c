@@ -23,41 +23,42 @@ struct sigentry {
 	struct sigentry *next;
 };
 
-/* --- the lock ------------------------------------------------------------- */
+/* --- locks ----------------------------------------------------------------- */
 
-/*
- * A handler takes it too, whatever it interrupted: so its holder blocks every
- * signal, and is on its way out.
- */
-static uint32_t lockword;
-
-static void
-spin(void)
+uint64_t
+siglock(uint32_t *word)
 {
+	uint64_t old = kblockall();
 	int i = 0;
 
-	while (xchg_acqrel(&lockword, 1) != 0) {
+	while (xchg_acqrel(word, 1) != 0) {
 		if (i++ < 100)
 			procyield(10);
 		else
 			rawsyscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 	}
+	return old;
 }
+
+void
+sigunlock(uint32_t *word, uint64_t old)
+{
+	store_rel(word, 0);
+	ksetmask(old);
+}
+
+static uint32_t lockword;
 
 uint64_t
 sigqlock(void)
 {
-	uint64_t old = kblockall();
-
-	spin();
-	return old;
+	return siglock(&lockword);
 }
 
 void
 sigqunlock(uint64_t old)
 {
-	store_rel(&lockword, 0);
-	ksetmask(old);
+	sigunlock(&lockword, old);
 }
 
 /* --- queues --------------------------------------------------------------- */

@@ -9,8 +9,6 @@
 #include "shim/fd.h"
 #include "shim/signal.h"
 
-#define NSEC_PER_SEC 1000000000
-
 bool
 siginterrupted(bool restarts)
 {
@@ -127,9 +125,8 @@ timedwait(uint64_t set, siginfo_t *info, const struct timespec *tmo)
 			errno = EINVAL;
 			return -1;
 		}
-		if (deadline != 0 &&
-		    __builtin_add_overflow(deadline, nanotime(), &deadline))
-			deadline = NODEADLINE;
+		if (deadline != 0)
+			deadline = deadlinein(deadline);
 	}
 	r = waitfor(set, &mine, deadline);
 	if (r < 0) {

@@ -34,10 +34,7 @@ sleepfor(const struct timespec *ts, struct timespec *left)
 		return 0;
 	}
 
-	int64_t deadline;
-	if (__builtin_add_overflow(nanotime(), ns, &deadline) ||
-	    deadline == NODEADLINE)
-		deadline = NODEADLINE - 1;
+	int64_t deadline = deadlinein(ns);
 	if (sleeptill(CLOCKID_MONO, deadline))
 		return 0;
 

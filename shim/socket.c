@@ -235,7 +235,7 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 	if (unlikely(kernelwaits(fd, flags)))
 		return HANDOFF(libc.recvmmsg(fd, msgs, n, flags, tmo));
 	if (tmo != NULL)
-		deadline = nanotime() + deadlineof(tmo, &err);
+		deadline = deadlinein(deadlineof(tmo, &err));
 	iobegin(&w, fd, POLLMODE_IN, true);
 	for (;;) {
 		r = TRY(rawsyscall(SYS_recvmmsg, w.fd, (long)(msgs + done),

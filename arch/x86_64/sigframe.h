@@ -11,6 +11,14 @@
 #include <stdint.h>
 #include <ucontext.h>
 
+/* The kernel's struct sigaction (asm/signal.h); libc's is another. */
+struct ksigaction {
+	void (*handler)(int, siginfo_t *, void *);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
 /* Where the interrupted code's frames end; below it is what it may use still. */
 static inline uintptr_t
 sigframesp(const ucontext_t *uc)
@@ -19,6 +27,29 @@ sigframesp(const ucontext_t *uc)
 }
 
 #define SIGREDZONE 128
+
+/* Where the interrupted code goes on. */
+static inline uintptr_t
+sigframepc(const ucontext_t *uc)
+{
+	return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+}
+
+static inline void
+sigframesetpc(ucontext_t *uc, uintptr_t pc)
+{
+	uc->uc_mcontext.gregs[REG_RIP] = (greg_t)pc;
+}
+
+/*
+ * The return leaves the kernel's alternate stack alone: it ignores one that it
+ * cannot set (restore_altstack in kernel/signal.c).
+ */
+static inline void
+sigframekeepstack(ucontext_t *uc)
+{
+	uc->uc_stack.ss_flags = -1;
+}
 
 /*
  * Whether another kernel thread might not load all of it: one that has not used
