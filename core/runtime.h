@@ -164,7 +164,6 @@ void goready(struct g *gp, bool next);
 void queueg(struct g *gp, bool next);
 void injectglist(struct g *head, struct g *tail, uint32_t n);
 void wakep(void);
-void startm(struct p *pp, bool spinning);
 void handoffp(struct p *pp);
 struct p *pidleget(void);
 void pidleput(struct p *pp);
@@ -172,13 +171,21 @@ void acquirep(struct m *mp, struct p *pp);
 struct p *releasep(struct m *mp);
 void gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why);
 void gopreempt(struct m *mp, struct g *gp, void (*fin)(struct g *, void *));
-void startnewms(void);
 void gstart(void *prev);
-void mcommoninit(struct m *mp, struct g *g0);
-void setsigmask(struct m *mp, uint64_t mask);
-bool isfirstm(struct m *mp);
 struct m *leavefirstm(struct g *gp, struct m *mp);
 struct m *exitsyscallslow(struct g *gp, struct m *mp);
+_Noreturn void schedule(void);
+
+/* m.c */
+void mcommoninit(struct m *mp, struct g *g0);
+void startm(struct p *pp, bool spinning);
+void stopm(struct m *mp);
+void startnewms(void);
+bool isfirstm(struct m *mp);
+_Noreturn void mexit(struct m *mp);
+
+/* sigmask.c */
+void setsigmask(struct m *mp, uint64_t mask);
 
 /* g.c */
 uint64_t gslive(void);
