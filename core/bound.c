@@ -11,6 +11,7 @@
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/runtime.h"
@@ -165,6 +166,12 @@ releaseforeign(void *arg)
 
 	if (endhook != NULL)
 		endhook();
+	/*
+	 * The main thread of a process without our scheduler.  libc counts our
+	 * own kernel threads as the program's, and would wait for them.
+	 */
+	if (sched.mode == MODE_BOUND && gp->head.tid == sched.pid && glast())
+		exit(0);
 	tls_g = NULL;
 	xadd_rlx(&sched.nbound, -1);
 	putadopted(gp);

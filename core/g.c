@@ -331,7 +331,7 @@ glast(void)
 	else
 		xadd_acqrel(&sched.nended, 1);
 	releasem(mp);
-	if (gp->adopted && !gp->kthread)
+	if (gp->head.tid == sched.pid || (gp->adopted && !gp->kthread))
 		store_rel(&sched.mainended, 1);
 	else if (likely(load_acq(&sched.mainended) == 0))
 		return false;

@@ -101,6 +101,7 @@ start(void)
 		xadd_rlx(&sched.ncreated, 1);
 		statsinit();
 		statswrite();
+		snapshotinit();
 		return MODE_BOUND;
 	}
 	err = tlsselftest();
@@ -251,6 +252,8 @@ forkchild(void)
 	watchforkchild();
 	sysmonforkchild();
 	statsforkchild();
+	snapshotforkchild();
+	trackforkchild();
 	procforkchild();
 	syscallforkchild();
 	boundforkchild();

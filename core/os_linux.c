@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <link.h>
 #include <linux/close_range.h>
 #include <linux/futex.h>
@@ -71,6 +72,24 @@ void
 futexwakeup(const uint32_t *addr, int n)
 {
 	sys(SYS_futex, (long)addr, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n, 0, 0, 0);
+}
+
+/* The same in memory that other processes map; deadline is monotonic. */
+void
+futexsleepshared(const uint32_t *addr, uint32_t val, int64_t deadline)
+{
+	struct timespec ts = { .tv_sec = deadline / 1000000000,
+		.tv_nsec = deadline % 1000000000 };
+
+	sys(SYS_futex, (long)addr, FUTEX_WAIT_BITSET, val,
+	    deadline != NODEADLINE ? (long)&ts : 0, 0,
+	    (long)FUTEX_BITSET_MATCH_ANY);
+}
+
+void
+futexwakeupshared(const uint32_t *addr)
+{
+	sys(SYS_futex, (long)addr, FUTEX_WAKE, INT_MAX, 0, 0, 0);
 }
 
 void

@@ -756,7 +756,7 @@ exitsyscallslow(struct g *gp, struct m *mp)
 		return mp;
 	}
 	endsyscall(mp, gp);
-	store_rel(&gp->status, Grunnable);
+	casgstatus(gp, Grunning, Grunnable);
 	finish(mcall1(&gp->sched, &mp->g0->sched, exitsyscall0, gp));
 	return gp->m;
 }

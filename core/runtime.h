@@ -20,6 +20,8 @@ bool notetsleep(struct note *n, int64_t ns); /* true when woken, not late */
 /* os_linux.c: every system call that core makes; none touches errno */
 int futexsleep(const uint32_t *addr, uint32_t val, int clock, int64_t deadline);
 void futexwakeup(const uint32_t *addr, int n);
+void futexsleepshared(const uint32_t *addr, uint32_t val, int64_t deadline);
+void futexwakeupshared(const uint32_t *addr);
 void osyield(void);
 void usleeprt(int64_t ns);
 int32_t ostid(void);
@@ -86,9 +88,19 @@ void printx(uint64_t v);
 void schedtrace(void);
 
 /* stats.c */
+/* Sums since the start, each read by itself; live and peak are Gs. */
+struct counters {
+	uint64_t created, ended, live, peak, parks, switches, steals, syscalls;
+	uint64_t handoffs, late, netpolls, preempts, unsafe;
+};
+void count(struct counters *c);
 void statsinit(void);
 void statswrite(void);
 void statsforkchild(void);
+
+/* snapshot.c */
+void snapshotinit(void);
+void snapshotforkchild(void);
 
 /* stack.c */
 int stackclassof(size_t size); /* -1 when too large */
@@ -292,11 +304,21 @@ fastrand(struct m *mp)
 	return mp->rand = x;
 }
 
+/* track.c */
+void trackready(struct g *gp);
+void trackrun(struct g *gp);
+uint64_t tracked(int i);
+void trackforkchild(void);
+
 static inline void
 casgstatus(struct g *gp, enum gstatus from, enum gstatus to)
 {
 	if (unlikely(load_rlx(&gp->status) != from))
 		throw("casgstatus: bad status");
+	if (to == Grunnable && unlikely(load_rlx(&sched.tracking)))
+		trackready(gp);
+	if (from == Grunnable && unlikely(load_rlx(&sched.tracking)))
+		trackrun(gp);
 	store_rel(&gp->status, to);
 }
 

@@ -114,6 +114,10 @@ struct g {
 	uint32_t timerfired;
 	uint32_t nturns; /* see ioturn(); the G's own */
 
+	/* While somebody watches (track.c): who changes the status. */
+	uint32_t trackseq;
+	int64_t readywhen; /* nanotime() when it became runnable, or 0 */
+
 	/* allglock, then constant. */
 	struct g *alllink;
 	uint64_t goid;
@@ -342,6 +346,7 @@ struct sched {
 	int32_t gomaxprocs;
 	uint32_t gcwaiting;  /* Ps are asked to stop */
 	uint32_t cpuclocks;  /* somebody asked for a thread's CPU time */
+	uint32_t tracking;   /* somebody watches how long Gs stay runnable */
 	uint32_t sysmonwait; /* sysmon sleeps until somebody runs */
 
 	/* Atomic. */

@@ -64,42 +64,58 @@ line(char *buf, size_t n, const char *key, uint64_t v)
 }
 
 void
+count(struct counters *c)
+{
+	struct m *mp;
+	int i;
+
+	memset(c, 0, sizeof(*c));
+	c->created = load_rlx(&sched.ncreated);
+	c->ended = load_rlx(&sched.nended);
+	for (i = 0; i < MAXPROCS && allp[i] != NULL; i++) {
+		c->created += load_rlx(&allp[i]->ncreated);
+		c->ended += load_rlx(&allp[i]->nended);
+		c->parks += load_rlx(&allp[i]->nparks);
+		c->switches += load_rlx(&allp[i]->switches);
+		c->steals += load_rlx(&allp[i]->nsteals);
+	}
+	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
+		c->syscalls += load_rlx(&mp->syscalltick);
+	c->live = gslive();
+	c->peak = load_rlx(&sched.gspeak);
+	c->handoffs = load_rlx(&sched.nhandoffs);
+	c->late = load_rlx(&sched.nlate);
+	c->netpolls = load_rlx(&sched.npolls);
+	c->preempts = load_rlx(&sched.npreempts);
+	c->unsafe = load_rlx(&sched.nunsafe);
+}
+
+void
 statswrite(void)
 {
 	char buf[1024];
-	uint64_t parks = 0, switches = 0, steals = 0, syscalls = 0, live;
-	uint64_t created = load_rlx(&sched.ncreated);
-	struct m *mp;
+	struct counters c;
 	uint64_t mask;
 	size_t n = 0;
-	int i;
 
 	if (page == NULL)
 		return;
-	for (i = 0; i < MAXPROCS && allp[i] != NULL; i++) {
-		parks += load_rlx(&allp[i]->nparks);
-		switches += load_rlx(&allp[i]->switches);
-		steals += load_rlx(&allp[i]->nsteals);
-		created += load_rlx(&allp[i]->ncreated);
-	}
-	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
-		syscalls += load_rlx(&mp->syscalltick);
-	live = gslive();
+	count(&c);
 	mask = lockquiet(&pagelock);
-	n = line(buf, n, "gs_created", created);
-	n = line(buf, n, "gs_peak", load_rlx(&sched.gspeak));
-	n = line(buf, n, "gs", live);
+	n = line(buf, n, "gs_created", c.created);
+	n = line(buf, n, "gs_peak", c.peak);
+	n = line(buf, n, "gs", c.live);
 	n = line(buf, n, "ms_peak", (uint64_t)sched.mcount);
 	n = line(buf, n, "procs", (uint64_t)sched.gomaxprocs);
-	n = line(buf, n, "parks", parks);
-	n = line(buf, n, "switches", switches);
-	n = line(buf, n, "handoffs", load_rlx(&sched.nhandoffs));
-	n = line(buf, n, "late_handoffs", load_rlx(&sched.nlate));
-	n = line(buf, n, "netpolls", load_rlx(&sched.npolls));
-	n = line(buf, n, "preempts", load_rlx(&sched.npreempts));
-	n = line(buf, n, "unsafe_preempts", load_rlx(&sched.nunsafe));
-	n = line(buf, n, "steals", steals);
-	n = line(buf, n, "syscalls", syscalls);
+	n = line(buf, n, "parks", c.parks);
+	n = line(buf, n, "switches", c.switches);
+	n = line(buf, n, "handoffs", c.handoffs);
+	n = line(buf, n, "late_handoffs", c.late);
+	n = line(buf, n, "netpolls", c.netpolls);
+	n = line(buf, n, "preempts", c.preempts);
+	n = line(buf, n, "unsafe_preempts", c.unsafe);
+	n = line(buf, n, "steals", c.steals);
+	n = line(buf, n, "syscalls", c.syscalls);
 	memcpy(page, buf, n);
 	memset(page + n, 0, PAGESIZE - n);
 	unlockquiet(&pagelock, mask);

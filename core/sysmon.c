@@ -480,6 +480,7 @@ sysmon(void *arg)
 	systemthread(&monitorg, &monitorm);
 	monitorm.rand = (uint32_t)debug.randomize | 1;
 	store_rlx(&monitorm.tid, ostid());
+	snapshotinit();
 	for (;;) {
 		if (load_acq(&hookwanted) && xchg_acqrel(&hookwanted, 0) != 0) {
 			monitorhook();

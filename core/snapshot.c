@@ -1,0 +1,392 @@
+/*
+ * The writer of what snapshot.h describes: a kernel thread that sleeps until
+ * somebody asks, and then copies what it finds, without a lock and without
+ * stopping anybody.  So a record may show a G between two states, and never more
+ * than that: Gs, Ms and Ps are never freed.
+ *
+ * A thread of its own, as only that can have a descriptor table of its own: the
+ * program's numbers are not to be touched.
+ */
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "core/runtime.h"
+#include "core/snapshot.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
+#endif
+#define SPAREGS 1024 /* room for Gs that are made meanwhile */
+
+_Static_assert(sizeof(struct snaphdr) <= SNAPHDRSIZE, "one page");
+/* Published as they are. */
+#define SAME(a, b) ((int)(a) == (int)(b))
+_Static_assert(SAME(SNAPGRUNNABLE, Grunnable) && SAME(SNAPGRUNNING, Grunning) &&
+	SAME(SNAPGSYSCALL, Gsyscall) && SAME(SNAPGWAITING, Gwaiting),
+    "states");
+_Static_assert(SAME(SNAPWAITMUTEX, WAITMUTEX) && SAME(SNAPWAITCOND, WAITCOND) &&
+	SAME(SNAPWAITRWLOCK, WAITRWLOCK) && SAME(SNAPWAITSEM, WAITSEM) &&
+	SAME(SNAPWAITBARRIER, WAITBARRIER) && SAME(SNAPWAITSPIN, WAITSPIN) &&
+	SAME(SNAPWAITONCE, WAITONCE) && SAME(SNAPWAITJOIN, WAITJOIN) &&
+	SAME(SNAPWAITSLEEP, WAITSLEEP) && SAME(SNAPWAITFUTEX, WAITFUTEX) &&
+	SAME(SNAPWAITSIGNAL, WAITSIGNAL) && SAME(SNAPWAITIO, WAITIO) &&
+	SAME(SNAPWAITIO + 1, WAITREASONS),
+    "reasons");
+
+/* The publisher's own. */
+static struct g publisherg;
+static struct m publisherm;
+static int memfd;
+static struct snaphdr *hdr;
+static char *area;	/* the file behind the header */
+static size_t areasize; /* bytes of it that are mapped */
+
+/* --- the file ------------------------------------------------------------- */
+
+static bool
+createfile(void)
+{
+	static const char name[] = "gmpthread";
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+
+	memfd = (int)rawsyscall(SYS_memfd_create, (long)name,
+	    flags | MFD_NOEXEC_SEAL, 0, 0, 0, 0);
+	if (memfd < 0)
+		memfd = (int)rawsyscall(SYS_memfd_create, (long)name, flags, 0,
+		    0, 0, 0);
+	return memfd >= 0 &&
+	    rawsyscall(SYS_ftruncate, memfd, SNAPHDRSIZE, 0, 0, 0, 0) == 0 &&
+	    rawsyscall(SYS_fcntl, memfd, F_ADD_SEALS, F_SEAL_SHRINK, 0, 0, 0) ==
+	    0;
+}
+
+/* NULL when there is no room.  A child of fork() has none of it. */
+static void *
+mapfile(size_t at, size_t n)
+{
+	long p = rawsyscall(SYS_mmap, 0, (long)n, PROT_READ | PROT_WRITE,
+	    MAP_SHARED, memfd, (long)at);
+
+	if ((unsigned long)p > -4096ul)
+		return NULL;
+	rawsyscall(SYS_madvise, p, (long)n, MADV_DONTFORK, 0, 0, 0);
+	return (void *)p;
+}
+
+static void
+unmaparea(void)
+{
+	if (area != NULL)
+		rawsyscall(SYS_munmap, (long)area, (long)areasize, 0, 0, 0, 0);
+	area = NULL;
+	areasize = 0;
+}
+
+/* Room for n bytes behind the header. */
+static bool
+needarea(size_t n)
+{
+	size_t size = areasize > 0 ? areasize : 1ul << 16;
+
+	if (n <= areasize)
+		return true;
+	while (size < n)
+		size *= 2;
+	unmaparea();
+	if (rawsyscall(SYS_ftruncate, memfd, (long)(SNAPHDRSIZE + size), 0, 0,
+		0, 0) != 0)
+		return false;
+	area = mapfile(SNAPHDRSIZE, size);
+	if (area != NULL)
+		areasize = size;
+	return area != NULL;
+}
+
+/* Nobody watches any more: the pages go back to the system. */
+static void
+freearea(void)
+{
+	if (area == NULL)
+		return;
+	rawsyscall(SYS_fallocate, memfd,
+	    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, SNAPHDRSIZE,
+	    (long)areasize, 0, 0);
+	unmaparea();
+}
+
+/* --- the sections ----------------------------------------------------------- */
+
+static int32_t
+pidof(const struct p *pp)
+{
+	return pp != NULL ? pp->id : -1;
+}
+
+static uint64_t
+goidof(const struct g *gp)
+{
+	return gp != NULL ? gp->goid : 0;
+}
+
+struct gwriter {
+	struct snapg *next, *end;
+};
+
+static bool
+writeg(struct g *gp, void *arg)
+{
+	struct gwriter *w = arg;
+	struct snapg *s = w->next;
+	uint32_t status = load_acq(&gp->status);
+	struct m *mp = load_rlx(&gp->m);
+	uintptr_t sp = gp->sched.sp;
+
+	if (status < Grunnable || status > Gwaiting)
+		return true;
+	if (w->next == w->end)
+		return false;
+	w->next++;
+	memset(s, 0, sizeof(*s));
+	s->goid = gp->goid;
+	s->tid = gtid(gp);
+	s->m = s->p = -1;
+	s->status = (uint8_t)status;
+	if (mp != NULL &&
+	    (status == Grunning || status == Gsyscall || gp->bound)) {
+		s->m = mp->id;
+		s->ktid = mp->tid;
+		if (load_rlx(&mp->nop) == HASP)
+			s->p = pidof(load_rlx(&mp->p));
+	}
+	if (status == Gwaiting) {
+		s->reason = (uint8_t)load_rlx(&gp->waitreason);
+		s->waitaddr = (uintptr_t)load_rlx(&gp->waitaddr);
+		if (load_rlx(&gp->timer.pp) != NULL)
+			s->flags |= SNAPGTIMED;
+	}
+	if (s->tid == sched.pid)
+		s->flags |= SNAPGMAIN;
+	if (gp->bound)
+		s->flags |= SNAPGBOUND;
+	if (gp->foreign)
+		s->flags |= SNAPGFOREIGN;
+	if (gp->preempted != NULL)
+		s->flags |= SNAPGPREEMPTED;
+	s->cputime = (uint64_t)load_rlx(&gp->cputime);
+	s->startpc = gp->thread.fn != NULL ? (uintptr_t)gp->thread.fn
+					   : (uintptr_t)gp->thread.c11fn;
+	s->stacksize = gp->stack.hi - gp->stack.lo;
+	if ((status == Gwaiting || status == Grunnable) && sp > gp->stack.lo &&
+	    sp < gp->stack.hi)
+		s->stackused = gp->stack.hi - sp;
+	memcpy(s->name, gp->thread.name, sizeof(s->name));
+	return true;
+}
+
+static void
+writep(struct snapp *s, struct p *pp)
+{
+	struct m *mp = load_acq(&pp->m);
+	uint32_t status = load_rlx(&pp->status);
+
+	memset(s, 0, sizeof(*s));
+	s->id = pp->id;
+	s->m = mp != NULL ? mp->id : -1;
+	s->status = SNAPPIDLE;
+	if (status == Pgcstop)
+		s->status = SNAPPSTOPPED;
+	if (status == Prunning && mp != NULL) {
+		s->status =
+		    load_rlx(&mp->insyscall) ? SNAPPSYSCALL : SNAPPRUNNING;
+		s->goid = goidof(load_rlx(&mp->curg));
+	}
+	s->runq = runqlen(pp);
+	s->timers = load_rlx(&pp->timers.n);
+	s->schedtick = load_rlx(&pp->schedtick);
+	s->switches = load_rlx(&pp->switches);
+	s->parks = load_rlx(&pp->nparks);
+	s->steals = load_rlx(&pp->nsteals);
+}
+
+static void
+writem(struct snapm *s, struct m *mp)
+{
+	memset(s, 0, sizeof(*s));
+	s->id = mp->id;
+	s->tid = mp->tid;
+	s->p = load_rlx(&mp->nop) == HASP ? pidof(load_rlx(&mp->p)) : -1;
+	if (mp->spinning)
+		s->flags |= SNAPMSPINNING;
+	if (load_rlx(&mp->insyscall))
+		s->flags |= SNAPMSYSCALL;
+	s->goid = goidof(load_rlx(&mp->curg));
+}
+
+static void
+writecounters(void)
+{
+	struct counters c;
+
+	count(&c);
+	hdr->gs = c.live;
+	hdr->created = c.created;
+	hdr->ended = c.ended;
+	hdr->peak = c.peak;
+	hdr->parks = c.parks;
+	hdr->switches = c.switches;
+	hdr->steals = c.steals;
+	hdr->handoffs = c.handoffs;
+	hdr->latehandoffs = c.late;
+	hdr->netpolls = c.netpolls;
+	hdr->preempts = c.preempts;
+	hdr->unsafepreempts = c.unsafe;
+	hdr->syscalls = c.syscalls;
+	hdr->gomaxprocs = (uint32_t)sched.gomaxprocs;
+	hdr->npidle = load_rlx(&sched.npidle);
+	hdr->nmidle = (uint32_t)load_rlx(&sched.nmidle);
+	hdr->nm = (uint32_t)load_rlx(&sched.mcount);
+	hdr->nmspinning = load_rlx(&sched.nmspinning);
+	hdr->nbound = load_rlx(&sched.nbound);
+	hdr->runq = load_rlx(&sched.runqsize);
+	for (int i = 0; i < (int)SNAPBUCKETS; i++)
+		hdr->latency[i] = tracked(i);
+}
+
+static uint32_t
+nms(void)
+{
+	uint32_t n = 0;
+
+	for (struct m *mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
+		n++;
+	return n;
+}
+
+/* Records of a section begin at byte at of the area; returns where they end. */
+static size_t
+section(struct snapsection *s, size_t at, size_t n, size_t size)
+{
+	s->at = SNAPHDRSIZE + at;
+	s->n = (uint32_t)n;
+	s->size = (uint32_t)size;
+	return at + n * size;
+}
+
+static void
+writesections(uint32_t want)
+{
+	size_t np = 0, nm = 0, ng = 0, at;
+	struct gwriter w;
+	struct snapm *sm;
+	struct m *mp;
+	uint32_t i = 0;
+
+	if (want & SNAPWANTPS) {
+		np = (size_t)sched.gomaxprocs;
+		nm = nms();
+	}
+	if (want & SNAPWANTGS)
+		ng = gslive() + SPAREGS;
+	if (!needarea(np * sizeof(struct snapp) + nm * sizeof(struct snapm) +
+		ng * sizeof(struct snapg)))
+		return;
+	at = section(&hdr->p, 0, np, sizeof(struct snapp));
+	for (i = 0; i < np; i++)
+		writep((struct snapp *)area + i, allp[i]);
+	sm = (struct snapm *)(area + at);
+	at = section(&hdr->m, at, nm, sizeof(struct snapm));
+	for (i = 0, mp = load_acq(&allm); i < nm; i++, mp = mp->alllink)
+		writem(sm + i, mp);
+	w.next = (struct snapg *)(area + at);
+	w.end = w.next + ng;
+	if (ng != 0)
+		foreachg(writeg, &w);
+	ng = (size_t)(w.next - (struct snapg *)(area + at));
+	section(&hdr->g, at, ng, sizeof(struct snapg));
+	hdr->has = want & (SNAPWANTPS | SNAPWANTGS);
+}
+
+static void
+publish(uint32_t request, uint32_t want)
+{
+	store_rlx(&hdr->seq, hdr->seq + 1);
+	fence_full();
+	hdr->has = 0;
+	memset(&hdr->p, 0, sizeof(hdr->p));
+	memset(&hdr->m, 0, sizeof(hdr->m));
+	memset(&hdr->g, 0, sizeof(hdr->g));
+	memset(&hdr->stack, 0, sizeof(hdr->stack));
+	hdr->now = (uint64_t)nanotime();
+	writecounters();
+	writesections(want);
+	hdr->answered = request;
+	store_rel(&hdr->seq, hdr->seq + 1);
+	futexwakeupshared(&hdr->seq);
+}
+
+/* --- the thread ------------------------------------------------------------- */
+
+static void *
+publisher(void *arg)
+{
+	static char comm[16];
+	uint32_t answered = 0, request, want;
+	int64_t lease = 0;
+
+	(void)arg;
+	systemthread(&publisherg, &publisherm);
+	rawsyscall(SYS_prctl, PR_GET_NAME, (long)comm, 0, 0, 0, 0);
+	rawsyscall(SYS_prctl, PR_SET_NAME, (long)SNAPCOMM, 0, 0, 0, 0);
+	/* Nowhere to publish it: gmp-top says so. */
+	if (!osownfiles() || !createfile())
+		return NULL;
+	hdr = mapfile(0, SNAPHDRSIZE);
+	if (hdr == NULL)
+		return NULL;
+	hdr->version = SNAPVERSION;
+	hdr->pid = sched.pid;
+	hdr->size = sizeof(*hdr);
+	hdr->starttime = (uint64_t)sched.starttime;
+	memcpy(hdr->comm, comm, sizeof(comm));
+	store_rel(&hdr->magic, SNAPMAGIC);
+	for (;;) {
+		request = load_acq(&hdr->request);
+		if (request == answered) {
+			if (lease != 0 && nanotime() >= lease) {
+				store_rlx(&sched.tracking, 0);
+				freearea();
+				lease = 0;
+			}
+			futexsleepshared(&hdr->request, request,
+			    lease != 0 ? lease : NODEADLINE);
+			continue;
+		}
+		want = xchg_acqrel(&hdr->want, 0);
+		if (want & SNAPWANTLAT)
+			store_rlx(&sched.tracking, 1);
+		publish(request, want);
+		answered = request;
+		lease = nanotime() + SNAPLEASE;
+	}
+}
+
+/* Any thread, once in a process. */
+void
+snapshotinit(void)
+{
+	newosprocm(publisher, NULL);
+}
+
+/* The thread and the mappings are the parent's. */
+void
+snapshotforkchild(void)
+{
+	hdr = NULL;
+	area = NULL;
+	areasize = 0;
+	store_rlx(&sched.tracking, 0);
+}
