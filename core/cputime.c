@@ -11,6 +11,18 @@
 
 #define SAMPLEDELAY 1000000 /* ns between samples of an M */
 
+/* Any thread. */
+void
+account(uint32_t what, bool on)
+{
+	uint32_t old;
+
+	do
+		old = load_rlx(&sched.accounting);
+	while (
+	    !cas_acqrel(&sched.accounting, old, on ? old | what : old & ~what));
+}
+
 /* The writer is the M that runs gp, or who has bound it. */
 static void
 cpuset(struct g *gp, int64_t start, int64_t used)
@@ -64,7 +76,7 @@ gcputime(struct g *gp)
 	uint32_t seq;
 	struct m *mp;
 
-	store_rlx(&sched.cpuclocks, 1);
+	account(ACCTCPU, true);
 	if (gp == getg()) {
 		mp = acquirem();
 		cpuenter(gp, mp);

@@ -243,7 +243,7 @@ nextlocal(struct m *mp, struct p *pp)
 	struct g *gp;
 	int64_t when;
 
-	if (unlikely(load_rlx(&sched.gcwaiting) | load_rlx(&sched.cpuclocks) |
+	if (unlikely(load_rlx(&sched.gcwaiting) | load_rlx(&sched.accounting) |
 		load_rlx(&pp->timerdue)))
 		return NULL;
 	if (unlikely(n % 16 == 0)) {
@@ -261,6 +261,28 @@ nextlocal(struct m *mp, struct p *pp)
 	return gp;
 }
 
+/* gp is about to run on mp. */
+static void
+comes(struct g *gp, struct m *mp)
+{
+	if (load_rlx(&sched.accounting) & ACCTCPU)
+		cpuenter(gp, mp);
+	trackrun(gp);
+}
+
+/* gp is off mp, and not yet where others find it. */
+static void
+leaves(struct g *gp, struct m *mp)
+{
+	if (unlikely(load_rlx(&sched.accounting))) {
+		if (load_rlx(&sched.accounting) & ACCTCPU)
+			cpuleave(gp, mp);
+		if (load_rlx(&gp->status) == Grunnable)
+			trackready(gp);
+	}
+	mp->curg = NULL;
+}
+
 static NOUNPOISON _Noreturn void
 execute(struct m *mp, struct g *gp, bool inherit)
 {
@@ -274,8 +296,8 @@ execute(struct m *mp, struct g *gp, bool inherit)
 	pp->switches++;
 	if (unlikely(mp->sigmask != gp->thread.sigmask))
 		setsigmask(mp, gp->thread.sigmask);
-	if (load_rlx(&sched.cpuclocks))
-		cpuenter(gp, mp);
+	if (unlikely(load_rlx(&sched.accounting)))
+		comes(gp, mp);
 	gogo(&gp->sched, NULL);
 }
 
@@ -321,9 +343,7 @@ left(void *arg)
 	struct g *gp = arg;
 	struct m *mp = getg()->m;
 
-	if (load_rlx(&sched.cpuclocks))
-		cpuleave(gp, mp);
-	mp->curg = NULL;
+	leaves(gp, mp);
 	mp->fin(gp, mp->finarg);
 	/* CLAIMED is a claim in vain: the M is in the runtime. */
 	if (unlikely(load_rlx(&mp->nop) == NOP))
@@ -693,9 +713,7 @@ exitsyscall0(void *arg)
 	struct m *mp = getg()->m;
 	struct p *pp;
 
-	if (load_rlx(&sched.cpuclocks))
-		cpuleave(gp, mp);
-	mp->curg = NULL;
+	leaves(gp, mp);
 	lock(&sched.lock);
 	pp = sched.gcwaiting ? NULL : pidleget();
 	if (pp == NULL)
@@ -768,9 +786,7 @@ leavefirstm0(void *arg)
 	struct g *gp = arg;
 	struct m *mp = getg()->m;
 
-	if (load_rlx(&sched.cpuclocks))
-		cpuleave(gp, mp);
-	mp->curg = NULL;
+	leaves(gp, mp);
 	lock(&sched.lock);
 	globrunqput(gp);
 	unlock(&sched.lock);

@@ -218,6 +218,7 @@ void boundinit(void);
 void boundforkchild(void);
 
 /* cputime.c */
+void account(uint32_t what, bool on);
 void cpuenter(struct g *gp, struct m *mp);
 void cpuleave(struct g *gp, struct m *mp);
 void cpusample(struct m *mp, int64_t now);
@@ -305,6 +306,7 @@ fastrand(struct m *mp)
 }
 
 /* track.c */
+void track(bool on);
 void trackready(struct g *gp);
 void trackrun(struct g *gp);
 uint64_t tracked(int i);
@@ -315,10 +317,9 @@ casgstatus(struct g *gp, enum gstatus from, enum gstatus to)
 {
 	if (unlikely(load_rlx(&gp->status) != from))
 		throw("casgstatus: bad status");
-	if (to == Grunnable && unlikely(load_rlx(&sched.tracking)))
+	if (from == Gwaiting && to == Grunnable &&
+	    unlikely(load_rlx(&sched.accounting)))
 		trackready(gp);
-	if (from == Grunnable && unlikely(load_rlx(&sched.tracking)))
-		trackrun(gp);
 	store_rel(&gp->status, to);
 }
 

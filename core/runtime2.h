@@ -345,8 +345,7 @@ struct sched {
 	uint32_t ngfree, ngcold;
 	int32_t gomaxprocs;
 	uint32_t gcwaiting;  /* Ps are asked to stop */
-	uint32_t cpuclocks;  /* somebody asked for a thread's CPU time */
-	uint32_t tracking;   /* somebody watches how long Gs stay runnable */
+	uint32_t accounting; /* ACCTCPU and so on: no switch is direct */
 	uint32_t sysmonwait; /* sysmon sleeps until somebody runs */
 
 	/* Atomic. */
@@ -369,6 +368,12 @@ struct sched {
 	int64_t newmwhen;  /* sysmon: when to ask for a kernel thread again */
 	int32_t pid;	   /* of the process that has the runtime */
 	int64_t starttime; /* nanotime() */
+};
+
+/* sched.accounting */
+enum {
+	ACCTCPU = 1, /* somebody has asked for a thread's CPU time: for good */
+	ACCTREADY = 2, /* somebody watches how long Gs are runnable */
 };
 
 extern struct sched sched;

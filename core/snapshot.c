@@ -357,7 +357,7 @@ publisher(void *arg)
 		request = load_acq(&hdr->request);
 		if (request == answered) {
 			if (lease != 0 && nanotime() >= lease) {
-				store_rlx(&sched.tracking, 0);
+				track(false);
 				freearea();
 				lease = 0;
 			}
@@ -367,7 +367,7 @@ publisher(void *arg)
 		}
 		want = xchg_acqrel(&hdr->want, 0);
 		if (want & SNAPWANTLAT)
-			store_rlx(&sched.tracking, 1);
+			track(true);
 		publish(request, want);
 		answered = request;
 		lease = nanotime() + SNAPLEASE;
@@ -388,5 +388,5 @@ snapshotforkchild(void)
 	hdr = NULL;
 	area = NULL;
 	areasize = 0;
-	store_rlx(&sched.tracking, 0);
+	track(false);
 }
