@@ -31,6 +31,7 @@ OUT := $(B)$(if $(filter-out release,$(BUILD)),/$(BUILD))
 OBJ := $(B)/obj/$(BUILD)
 LIB := $(OUT)/libgmpthread.so
 GMPRUN := $(OUT)/gmprun
+GMPTOP := $(OUT)/gmp-top
 
 # --- flags ------------------------------------------------------------------
 # CPPFLAGS, CFLAGS and LDFLAGS are the user's: they come last and stay as given.
@@ -72,22 +73,27 @@ objects = $(addprefix $(OBJ)/,$(addsuffix .o,$(basename $(wildcard $(1)))))
 CORE_OBJ := $(call objects,core/*.c arch/$(ARCH)/*.[cS])
 LIB_OBJ := $(CORE_OBJ) $(call objects,shim/*.c)
 GMPRUN_OBJ := $(call objects,tools/gmprun/*.c)
+GMPTOP_OBJ := $(call objects,tools/gmp-top/*.c)
 # vfork.S is the shim's, although it is assembly.
 UNIT_OBJ := $(filter-out %/vfork.o,$(CORE_OBJ))
 UNIT_SRC := $(wildcard tests/core/test_*.c tests/arch/test_*.c)
-UNIT := $(UNIT_SRC:%.c=$(OUT)/%)
+UNIT := $(UNIT_SRC:%.c=$(OUT)/%) $(OUT)/tests/tools/test_top
 
 # --- build ------------------------------------------------------------------
 
 .DELETE_ON_ERROR:
-.PHONY: all unit check demo bench bench-net bench-apps soak coverage lint \
+.PHONY: all unit check demo bench bench-net bench-apps soak fuzz coverage lint \
 	format install uninstall deps clean help FORCE
 
-all: $(LIB) $(GMPRUN) ## the library and gmprun (the default)
+all: $(LIB) $(GMPRUN) $(GMPTOP) ## the library, gmprun and gmp-top (the default)
 
 $(LIB): $(LIB_OBJ) arch/local.map
 	@echo '  LD  $@'
 	$(Q)$(CC) $(LD_LIB) -o $@ $(LIB_OBJ) $(LD_ALL) $(LIBS)
+
+$(GMPTOP): $(GMPTOP_OBJ)
+	@echo '  LD  $@'
+	$(Q)$(CC) -o $@ $^ $(LD_ALL) -lncursesw -ltinfo -ljson-c
 
 $(GMPRUN): $(GMPRUN_OBJ)
 	@echo '  LD  $@'
@@ -126,7 +132,27 @@ $(OUT)/tests/%: tests/%.c $(UNIT_OBJ) $(OBJ)/flags
 	$(Q)$(CC) $(CPP_ALL) $(C_ALL) -Wno-missing-prototypes -MMD -MP -MF $@.d \
 	    -no-pie -o $@ $< $(UNIT_OBJ) $(LD_ALL) $(UNIT_LIBS)
 
--include $(LIB_OBJ:.o=.d) $(GMPRUN_OBJ:.o=.d) $(UNIT:=.d)
+# gmp-top without its terminal and its way into a process.
+TOP_OBJ := $(addprefix $(OBJ)/tools/gmp-top/,snapshot.o model.o batch.o)
+
+$(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags
+	@mkdir -p $(@D)
+	@echo '  CC  $<'
+	$(Q)$(CC) $(CPP_ALL) $(C_ALL) -Wno-missing-prototypes -MMD -MP -MF $@.d \
+	    -o $@ $< $(TOP_OBJ) $(LD_ALL) -ljson-c \
+	    $(shell $(PKG_CONFIG) --cflags --libs criterion)
+
+# Everything of gmp-top's that a hostile process can reach, but the system calls.
+fuzz: ## snapshots of hostile processes, a million of them (a minute, clang)
+	@mkdir -p $(OUT)/fuzz/corpus
+	clang -std=gnu11 $(CPP_ALL) -g -O1 -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=undefined -o $(OUT)/fuzz/top \
+	    tests/tools/fuzz_top.c tools/gmp-top/snapshot.c \
+	    tools/gmp-top/model.c tools/gmp-top/batch.c -ljson-c
+	$(OUT)/fuzz/top -runs=1000000 -max_len=16384 -rss_limit_mb=4096 \
+	    $(OUT)/fuzz/corpus
+
+-include $(LIB_OBJ:.o=.d) $(GMPRUN_OBJ:.o=.d) $(GMPTOP_OBJ:.o=.d) $(UNIT:=.d)
 
 # --- check ------------------------------------------------------------------
 
@@ -206,10 +232,11 @@ format: ## lays the sources out as .clang-format says
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(LIB) $(DESTDIR)$(PREFIX)/lib/libgmpthread.so
 	install -D -m 755 $(GMPRUN) $(DESTDIR)$(PREFIX)/bin/gmprun
+	install -D -m 755 $(GMPTOP) $(DESTDIR)$(PREFIX)/bin/gmp-top
 
 uninstall: ## removes what install wrote
 	rm -f $(DESTDIR)$(PREFIX)/lib/libgmpthread.so
-	rm -f $(DESTDIR)$(PREFIX)/bin/gmprun
+	rm -f $(DESTDIR)$(PREFIX)/bin/gmprun $(DESTDIR)$(PREFIX)/bin/gmp-top
 
 clean: ## removes everything that was built
 	rm -rf $(B)
@@ -217,7 +244,7 @@ clean: ## removes everything that was built
 # --- packages ---------------------------------------------------------------
 
 # The last ones are the programs of the matrix.
-DEMO_PACKAGES := gcc libc6-dev make python3
+DEMO_PACKAGES := gcc libc6-dev make python3 libncurses-dev libjson-c-dev
 PACKAGES = $(DEMO_PACKAGES) pkg-config libunwind-dev liblzma-dev \
 	libcriterion-dev gdb \
 	$(shell sed 's/\#.*//' tests/compat/packages 2>/dev/null)

@@ -1,0 +1,298 @@
+/* gmp-top's model: what it believes of a snapshot, and what it makes of it. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/tools/topfile.h"
+#include "tools/gmp-top/batch.h"
+
+TestSuite(top, .timeout = 60);
+
+static struct topfile file;
+static struct snapshot snap;
+static struct model model;
+
+static const char *
+parse(void)
+{
+	return snapshot_parse(&snap, &file, sizeof(file));
+}
+
+static void
+next(void)
+{
+	cr_assert_null(parse());
+	cr_assert(model_next(&model, &snap));
+}
+
+static void
+assertrefused(const char *why)
+{
+	const char *said = parse();
+
+	cr_assert_not_null(said);
+	cr_assert_not_null(strstr(said, why), "%s", said);
+}
+
+/* --- what is believed --------------------------------------------------------- */
+
+Test(top, a_snapshot_is_copied)
+{
+	topfile_init(&file, 3);
+	cr_assert_null(parse());
+	cr_assert_eq(snap.np, 2);
+	cr_assert_eq(snap.nm, 3);
+	cr_assert_eq(snap.ng, 3);
+	cr_assert_str_eq(snap.comm, "prog");
+	cr_assert_not(snap.partial);
+	cr_assert_eq(snap.g[2].goid, 3);
+	snapshot_free(&snap);
+}
+
+Test(top, other_files_and_versions_are_refused)
+{
+	topfile_init(&file, 1);
+	file.h.magic++;
+	assertrefused("publishes no snapshot");
+	topfile_init(&file, 1);
+	file.h.version++;
+	assertrefused("another version");
+	topfile_init(&file, 1);
+	file.h.size--;
+	assertrefused("another version");
+	cr_assert_not_null(snapshot_parse(&snap, &file, 100));
+}
+
+Test(top, sections_outside_of_the_file_are_refused)
+{
+	const struct snapsection bad[] = {
+		{ 0, 1, sizeof(struct snapg) }, /* in the header */
+		{ SNAPHDRSIZE, 1, sizeof(struct snapg) - 1 },
+		{ SNAPHDRSIZE, 1, 0 },
+		{ SNAPHDRSIZE, UINT32_MAX, sizeof(struct snapg) },
+		{ UINT64_MAX - 8, 1, sizeof(struct snapg) },
+		{ sizeof(file), 1, sizeof(struct snapg) },
+		{ sizeof(file) - 1, 1, sizeof(struct snapg) },
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		topfile_init(&file, 1);
+		file.h.g = bad[i];
+		assertrefused("makes no sense");
+	}
+}
+
+Test(top, values_out_of_bounds_become_harmless)
+{
+	char name[17];
+
+	topfile_init(&file, 2);
+	file.g[0].status = 200;
+	file.g[1].reason = 99;
+	file.p[0].status = 77;
+	memcpy(file.g[0].name, "a\033[2J\n\xff 0123456789", 16);
+	memset(file.h.comm, '\t', 16);
+	next();
+	cr_assert_str_eq(snapshot_gstatus(&model.now.g[0]), "?");
+	cr_assert_str_eq(snapshot_reason(&model.now.g[1]), "");
+	cr_assert_str_eq(snapshot_pstatus(&model.now.p[0]), "idle");
+	cr_assert_str_eq(snapshot_gname(&model.now.g[0], name),
+	    "a?[2J?? 01234567");
+	cr_assert_str_eq(model.now.comm, "????????????????");
+	model_free(&model);
+}
+
+/* --- what is made of it --------------------------------------------------------- */
+
+/* The file a second later. */
+static void
+later(void)
+{
+	file.h.now += 1000000000;
+}
+
+Test(top, rates_are_per_second)
+{
+	topfile_init(&file, 1);
+	file.h.switches = 1000;
+	next();
+	cr_assert_eq(model.rates.switches, 0);
+	file.h.switches = 5000;
+	file.h.now += 2000000000;
+	file.p[1].schedtick = UINT32_MAX;
+	next();
+	cr_assert_float_eq(model.rates.switches, 2000, 0.01);
+	later();
+	file.p[1].schedtick = 99; /* modulo 2^32 */
+	file.h.switches = 3;	  /* backwards: of a process that lies */
+	next();
+	cr_assert_float_eq(model_ticks(&model, &model.now.p[1]), 100, 0.01);
+	cr_assert_eq(model.rates.switches, 0);
+	model_free(&model);
+}
+
+Test(top, cpu_is_what_was_used_since)
+{
+	topfile_init(&file, 3);
+	file.g[0].cputime = 5000000000;
+	next();
+	later();
+	file.g[0].cputime += 250000000;
+	file.g[1].cputime = 1000000000;
+	file.g[2].goid = 77; /* came since, and has used something */
+	file.g[2].cputime = 100000000;
+	next();
+	cr_assert_eq(model.nrows, 3);
+	cr_assert_eq(model.rows[0].g->goid, 2);
+	cr_assert_float_eq(model.rows[0].cpu, 1.0, 1e-6);
+	cr_assert_eq(model.rows[1].g->goid, 1);
+	cr_assert_float_eq(model.rows[1].cpu, 0.25, 1e-6);
+	cr_assert_float_eq(model.rows[2].cpu, 0.1, 1e-6);
+	model_free(&model);
+}
+
+Test(top, latency_is_of_the_turns_since)
+{
+	topfile_init(&file, 1);
+	file.h.latency[30] = 1000;
+	next();
+	cr_assert_eq(model.rates.p50, -1);
+	later();
+	file.h.latency[10] += 99;
+	file.h.latency[20] += 1;
+	next();
+	cr_assert(model.rates.p50 >= 1024 && model.rates.p50 < 2048);
+	cr_assert(model.rates.p99 >= 1024 && model.rates.p99 <= 2048);
+	later();
+	file.h.latency[20] += 5;
+	next();
+	cr_assert(model.rates.p50 >= 1 << 20 && model.rates.p50 < 2 << 20);
+	model_free(&model);
+}
+
+Test(top, waits_are_counted_by_object)
+{
+	const struct waitfor *w;
+
+	topfile_init(&file, 10);
+	for (int i = 0; i < 3; i++) {
+		file.g[i].waitaddr = 0x2000;
+		file.g[i].owner = 1009;
+	}
+	file.g[3].status = SNAPGRUNNING;
+	strcpy(file.g[9].name, "keeper");
+	next();
+	cr_assert_eq(model.nwaits, 2);
+	w = model.waits;
+	cr_assert_eq(w[0].addr, 0x1000);
+	cr_assert_eq(w[0].n, 6);
+	cr_assert_eq(w[0].owner, 0);
+	cr_assert_eq(w[1].addr, 0x2000);
+	cr_assert_eq(w[1].n, 3);
+	cr_assert_eq(w[1].owner, 1009);
+	cr_assert_eq(model.nstatus[SNAPGRUNNING], 1);
+	cr_assert_eq(model.nreason[SNAPWAITMUTEX], 9);
+	model_free(&model);
+}
+
+static void
+assertdescribed(size_t i, const char *text)
+{
+	char buf[96];
+
+	cr_assert_str_eq(describe_wait(&model, &model.now.g[i], buf,
+			     sizeof(buf)),
+	    text);
+}
+
+Test(top, waits_are_described)
+{
+	topfile_init(&file, 4);
+	file.g[0].owner = 1003;
+	strcpy(file.g[3].name, "keeper");
+	file.g[1].owner = 5; /* of whom nothing is known */
+	file.g[2].status = SNAPGRUNNABLE;
+	file.g[3].waitaddr = 0;
+	file.g[3].reason = SNAPWAITSLEEP;
+	next();
+	assertdescribed(0, "mutex 0x1000 of 1003 keeper");
+	assertdescribed(1, "mutex 0x1000 of 5");
+	assertdescribed(2, "");
+	assertdescribed(3, "sleep");
+	model_free(&model);
+}
+
+Test(top, the_filter_chooses)
+{
+	topfile_init(&file, 4);
+	strcpy(file.g[1].name, "writer");
+	file.g[2].flags = SNAPGBOUND;
+	file.g[3].status = SNAPGRUNNABLE;
+	next();
+	cr_assert_eq(model.nrows, 4);
+	strcpy(model.filter, "writer");
+	cr_assert(model_arrange(&model));
+	cr_assert_eq(model.nrows, 1);
+	cr_assert_eq(model.rows[0].g->goid, 2);
+	strcpy(model.filter, "bound");
+	cr_assert(model_arrange(&model));
+	cr_assert_eq(model.rows[0].g->goid, 3);
+	strcpy(model.filter, "mutex 0x1000");
+	cr_assert(model_arrange(&model));
+	cr_assert_eq(model.nrows, 3);
+	strcpy(model.filter, "1002");
+	cr_assert(model_arrange(&model));
+	cr_assert_eq(model.nrows, 1);
+	strcpy(model.filter, "nobody");
+	cr_assert(model_arrange(&model));
+	cr_assert_eq(model.nrows, 0);
+	model_free(&model);
+}
+
+Test(top, orders)
+{
+	topfile_init(&file, 3);
+	file.g[0].since = 9000000000;
+	file.g[1].since = 2000000000;
+	file.g[2].since = 5000000000;
+	file.g[2].stackused = 9000;
+	file.g[1].stackused = 500;
+	next();
+	model.sort = BYWAIT;
+	cr_assert(model_arrange(&model));
+	cr_assert_eq(model.rows[0].g->goid, 2);
+	cr_assert_eq(model.rows[1].g->goid, 3);
+	cr_assert_eq(model_waited(&model, model.rows[0].g), 9000000000);
+	model.sort = BYAGE;
+	cr_assert(model_arrange(&model));
+	cr_assert_eq(model.rows[0].g->goid, 1);
+	model.sort = BYSTACK;
+	cr_assert(model_arrange(&model));
+	cr_assert_eq(model.rows[0].g->goid, 3);
+	cr_assert_eq(model.rows[1].g->goid, 2);
+	model_free(&model);
+}
+
+Test(top, numbers_keep_to_their_width)
+{
+	const double counts[] = { 0, 9, 999, 1000, 9994, 9996, 99949, 99951,
+		999499, 999501, 1e9, 1e12, 1e18, 1e19 };
+	char buf[16];
+
+	cr_assert_str_eq(format_count(buf, 12345), "12.3k");
+	cr_assert_str_eq(format_count(buf, 1.2e6), "1.20M");
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+		cr_assert_leq(strlen(format_count(buf, counts[i])), 6, "%s",
+		    buf);
+	cr_assert_str_eq(format_bytes(buf, 528), "528");
+	cr_assert_str_eq(format_bytes(buf, 10479808), "10M");
+	for (int i = 0; i < 64; i++)
+		cr_assert_leq(strlen(format_bytes(buf, 1ull << i)), 5, "%s",
+		    buf);
+	cr_assert_str_eq(format_ns(buf, 12300), "12.3us");
+	cr_assert_str_eq(format_ns(buf, 245e9), "4m05s");
+	cr_assert_str_eq(format_ns(buf, -1), "-");
+	for (int i = 0; i < 64; i++)
+		cr_assert_leq(strlen(format_ns(buf, (double)(1ull << i))), 7,
+		    "%s", buf);
+}

@@ -1,0 +1,359 @@
+/*
+ * All through /proc: what the process publishes is a memfd in a descriptor table
+ * of one of its threads (core/snapshot.h).  Nothing is traced, and no memory of
+ * the process is mapped but the header of that file.
+ */
+#include "tools/gmp-top/attach.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ANSWERMS 2000 /* a process that is stopped gives none */
+#define TRIES 20
+
+/* --- finding it --------------------------------------------------------------- */
+
+/* The first line of a small file; false when it cannot be read. */
+static bool
+read_line(const char *path, char *buf, size_t n)
+{
+	FILE *f = fopen(path, "re");
+	bool ok;
+
+	if (f == NULL)
+		return false;
+	ok = fgets(buf, (int)n, f) != NULL;
+	fclose(f);
+	if (ok)
+		buf[strcspn(buf, "\n")] = '\0';
+	return ok;
+}
+
+void
+target_name(pid_t pid, char name[17])
+{
+	char path[64];
+	size_t i;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	if (!read_line(path, name, 17))
+		snprintf(name, 17, "?");
+	for (i = 0; name[i] != '\0'; i++)
+		if (name[i] < ' ' || name[i] >= 0x7f)
+			name[i] = '?';
+}
+
+/* A name in /proc that is a number; 0 for the others. */
+static pid_t
+number(const char *name)
+{
+	return (pid_t)strtol(name, NULL, 10);
+}
+
+/* The kernel thread of pid that has the file open; 0 and errno when none. */
+static pid_t
+publisher(pid_t pid)
+{
+	char path[64], comm[32];
+	struct dirent *d;
+	pid_t tid = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	if (dir == NULL)
+		return 0;
+	errno = 0;
+	while (tid == 0 && (d = readdir(dir)) != NULL) {
+		if (d->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%.12s/comm",
+		    (int)pid, d->d_name);
+		if (read_line(path, comm, sizeof(comm)) &&
+		    strcmp(comm, SNAPCOMM) == 0)
+			tid = number(d->d_name);
+	}
+	closedir(dir);
+	return tid;
+}
+
+/* Opens the snapshot's file; -1 and errno when that thread has none. */
+static int
+open_file(pid_t pid, pid_t tid)
+{
+	char path[128], link[64];
+	struct dirent *d;
+	int fd = -1, err = ENOENT;
+	ssize_t n;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/fd", (int)pid, (int)tid);
+	dir = opendir(path);
+	if (dir == NULL)
+		return -1;
+	while (fd < 0 && (d = readdir(dir)) != NULL) {
+		if (d->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/fd/%.12s",
+		    (int)pid, (int)tid, d->d_name);
+		n = readlink(path, link, sizeof(link) - 1);
+		if (n < 0)
+			err = errno;
+		if (n < (ssize_t)strlen(SNAPLINK) ||
+		    memcmp(link, SNAPLINK, strlen(SNAPLINK)) != 0)
+			continue;
+		fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		err = errno;
+	}
+	closedir(dir);
+	errno = err;
+	return fd;
+}
+
+static const char *
+no_way(int err)
+{
+	switch (err) {
+	case ENOENT:
+	case ESRCH:
+		return "no such process";
+	case EACCES:
+	case EPERM:
+		return "it belongs to another user";
+	default:
+		return strerror(err);
+	}
+}
+
+pid_t
+next_target(pid_t pid, const char *name)
+{
+	char comm[17];
+	struct dirent *d;
+	pid_t next = 0, p;
+	DIR *dir = opendir("/proc");
+
+	if (dir == NULL)
+		return 0;
+	while ((d = readdir(dir)) != NULL) {
+		p = number(d->d_name);
+		if (p <= pid || (next != 0 && p >= next))
+			continue;
+		target_name(p, comm);
+		if ((name == NULL || strncmp(comm, name, 15) == 0) &&
+		    publisher(p) != 0)
+			next = p;
+	}
+	closedir(dir);
+	return next;
+}
+
+/* --- the file -------------------------------------------------------------------- */
+
+const char *
+attach(struct target *t, pid_t pid)
+{
+	struct stat st;
+	pid_t tid;
+	void *p;
+	int seals;
+
+	memset(t, 0, sizeof(*t));
+	t->pid = pid;
+	t->fd = -1;
+	tid = publisher(pid);
+	if (tid == 0 && errno != 0)
+		return no_way(errno);
+	if (tid == 0)
+		return "libgmpthread is not preloaded in it, "
+		       "or it has made no thread yet";
+	t->fd = open_file(pid, tid);
+	if (t->fd < 0 && errno == ENOENT)
+		return "it publishes no snapshot";
+	if (t->fd < 0)
+		return no_way(errno);
+	/* Else it could be cut while we read in it. */
+	seals = fcntl(t->fd, F_GET_SEALS);
+	if (fstat(t->fd, &st) != 0 || st.st_size < (off_t)SNAPHDRSIZE ||
+	    seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
+		detach(t);
+		return "it publishes no snapshot";
+	}
+	p = mmap(NULL, SNAPHDRSIZE, PROT_READ | PROT_WRITE, MAP_SHARED, t->fd,
+	    0);
+	if (p == MAP_FAILED) {
+		detach(t);
+		return "out of memory";
+	}
+	t->hdr = p;
+	return NULL;
+}
+
+void
+detach(struct target *t)
+{
+	if (t->hdr != NULL)
+		munmap(t->hdr, SNAPHDRSIZE);
+	if (t->fd >= 0)
+		close(t->fd);
+	free(t->buf);
+	memset(t, 0, sizeof(*t));
+	t->fd = -1;
+}
+
+/* --- asking ------------------------------------------------------------------------ */
+
+static uint32_t
+load(const uint32_t *p)
+{
+	return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+
+static int64_t
+milliseconds(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static bool
+exists(pid_t pid)
+{
+	char path[64], line[512], *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (!read_line(path, line, sizeof(line)))
+		return false;
+	state = strrchr(line, ')');
+	return state == NULL || strchr("ZX", state[2]) == NULL;
+}
+
+/* Waits until what was asked for is there. */
+static const char *
+await(struct target *t, uint32_t request)
+{
+	const struct timespec turn = { .tv_nsec = 50000000 };
+	int64_t until = milliseconds() + ANSWERMS;
+	uint32_t seq;
+
+	for (;;) {
+		seq = load(&t->hdr->seq);
+		if (seq % 2 == 0 &&
+		    (int32_t)(load(&t->hdr->answered) - request) >= 0)
+			return NULL;
+		if (!exists(t->pid))
+			return "the process has ended";
+		if (milliseconds() > until)
+			return "the process does not answer: is it stopped?";
+		syscall(SYS_futex, &t->hdr->seq, FUTEX_WAIT, seq, &turn, NULL,
+		    0);
+	}
+}
+
+/* n bytes of the file from at; false when they are not there. */
+static bool
+read_all(int fd, char *buf, size_t n, size_t at)
+{
+	ssize_t r;
+
+	while (n > 0) {
+		r = pread(fd, buf, n, (off_t)at);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return false;
+		buf += r;
+		n -= (size_t)r;
+		at += (size_t)r;
+	}
+	return true;
+}
+
+static bool
+room(struct target *t, size_t n)
+{
+	char *buf;
+
+	if (n <= t->bufsize)
+		return true;
+	buf = realloc(t->buf, n);
+	if (buf == NULL)
+		return false;
+	t->buf = buf;
+	t->bufsize = n;
+	return true;
+}
+
+/* One try; *again is set when the process wrote while we read. */
+static const char *
+read_snapshot(struct target *t, struct snapshot *s, bool *again)
+{
+	uint32_t seq = load(&t->hdr->seq);
+	const char *why;
+	size_t extent;
+
+	*again = true;
+	if (seq % 2 != 0)
+		return NULL;
+	if (!room(t, SNAPHDRSIZE) || !read_all(t->fd, t->buf, SNAPHDRSIZE, 0))
+		return "its snapshot cannot be read";
+	extent = snapshot_extent(t->buf, SNAPHDRSIZE, &why);
+	if (load(&t->hdr->seq) != seq)
+		return NULL;
+	if (extent == 0)
+		return why;
+	if (!room(t, extent))
+		return "out of memory";
+	if (!read_all(t->fd, t->buf + SNAPHDRSIZE, extent - SNAPHDRSIZE,
+		SNAPHDRSIZE))
+		return "its snapshot cannot be read";
+	/* What was read before is not younger than this look. */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (load(&t->hdr->seq) != seq)
+		return NULL;
+	*again = false;
+	return snapshot_parse(s, t->buf, extent);
+}
+
+const char *
+take(struct target *t, uint32_t want, struct snapshot *s)
+{
+	const char *why;
+	bool again = true;
+	uint32_t request;
+	int i;
+
+	for (i = 0; i < TRIES; i++) {
+		__atomic_fetch_or(&t->hdr->want, want, __ATOMIC_ACQ_REL);
+		request =
+		    __atomic_add_fetch(&t->hdr->request, 1, __ATOMIC_ACQ_REL);
+		syscall(SYS_futex, &t->hdr->request, FUTEX_WAKE, INT_MAX, NULL,
+		    NULL, 0);
+		why = await(t, request);
+		if (why == NULL)
+			why = read_snapshot(t, s, &again);
+		if (why != NULL)
+			return why;
+		/* Another watcher's question may be the one that was answered. */
+		if (!again &&
+		    (want & ~s->h.has & (SNAPWANTPS | SNAPWANTGS)) == 0)
+			return NULL;
+		if (!again)
+			snapshot_free(s);
+		again = true;
+	}
+	return "its snapshot changes too fast";
+}

@@ -1,0 +1,37 @@
+/* The way into a process: finding its snapshot, asking for one, reading it. */
+#ifndef TOOLS_GMP_TOP_ATTACH_H
+#define TOOLS_GMP_TOP_ATTACH_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tools/gmp-top/snapshot.h"
+
+struct target {
+	pid_t pid;
+	int fd;		     /* the snapshot's file */
+	struct snaphdr *hdr; /* its header, mapped: volatile, and not trusted */
+	char *buf;	     /* what was read of it */
+	size_t bufsize;
+};
+
+/* NULL, or why there is nothing to see in the process, for a message. */
+const char *attach(struct target *t, pid_t pid);
+void detach(struct target *t);
+
+/*
+ * Asks for the sections in want (SNAPWANT bits) and reads them into *s, to be
+ * freed by snapshot_free().  NULL, or why not: the process may have ended.
+ */
+const char *take(struct target *t, uint32_t want, struct snapshot *s);
+
+/*
+ * The next process after pid that has a snapshot, by number; 0 when there is
+ * none.  With name, one of that program's.
+ */
+pid_t next_target(pid_t pid, const char *name);
+
+/* The program's name of a process, as /proc/PID/comm has it. */
+void target_name(pid_t pid, char name[17]);
+
+#endif

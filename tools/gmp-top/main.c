@@ -1,0 +1,300 @@
+/* gmp-top: what goes on in a process that runs with libgmpthread. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tools/gmp-top/attach.h"
+#include "tools/gmp-top/batch.h"
+#include "tools/gmp-top/screen.h"
+
+#define WANT (SNAPWANTPS | SNAPWANTGS | SNAPWANTLAT)
+
+static const char usage[] =
+    "usage: gmp-top [-b] [-d seconds] [-n count] [-s order] [-f text] [-r "
+    "rows]\n"
+    "               [--json] [--once] [PID | program]\n"
+    "\n"
+    "Shows the threads of a process that runs with libgmpthread, and what "
+    "runs\n"
+    "them.  Without a process there is a list to choose from.\n"
+    "\n"
+    "  -b          write text instead of drawing on the terminal\n"
+    "  -d seconds  between two looks (1)\n"
+    "  -n count    so many looks, then end\n"
+    "  -s order    threads by cpu, wait, age or stack\n"
+    "  -f text     only threads that have it in goid, tid, name, state or "
+    "wait\n"
+    "  -r rows     no more than so many threads, with -b\n"
+    "  --json      -b with one JSON object on a line for each look\n"
+    "  --once      the same as -b -n 1\n"
+    "  -h, -V      this text, the version\n"
+    "\n"
+    "Exit status: 0, or 1 when there is nothing to see, 2 for wrong usage.\n";
+
+struct options {
+	bool batch, json;
+	double delay;
+	long count, rows;
+	enum sort sort;
+	const char *filter, *target;
+};
+
+/* One line on stderr, the terminal as it was before, and out. */
+static _Noreturn void fail(int status, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static _Noreturn void
+fail(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	screen_close();
+	fputs("gmp-top: ", stderr);
+	va_start(ap, fmt);
+	vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+	exit(status);
+}
+
+/* --- options ------------------------------------------------------------------------ */
+
+static long
+number(const char *text, const char *what)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (end == text || *end != '\0' || errno != 0 || n < 1)
+		fail(2, "%s: %s is a number from 1 on", text, what);
+	return n;
+}
+
+static double
+seconds(const char *text)
+{
+	char *end;
+	double s = strtod(text, &end);
+
+	if (end == text || *end != '\0' || !(s >= 0.01 && s <= 86400))
+		fail(2, "%s: seconds from 0.01 to 86400 are wanted", text);
+	return s;
+}
+
+static enum sort
+order(const char *text)
+{
+	int i;
+
+	for (i = 0; i < NSORTS; i++)
+		if (strcmp(text, sort_name((enum sort)i)) == 0)
+			return (enum sort)i;
+	fail(2, "%s: the orders are cpu, wait, age and stack", text);
+}
+
+static void
+parse(struct options *o, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "once", no_argument, NULL, '1' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	*o = (struct options){ .delay = 1 };
+	while (
+	    (c = getopt_long(argc, argv, "bd:n:s:f:r:hV", longs, NULL)) != -1) {
+		switch (c) {
+		case 'b':
+			o->batch = true;
+			break;
+		case 'd':
+			o->delay = seconds(optarg);
+			break;
+		case 'n':
+			o->count = number(optarg, "the count");
+			break;
+		case 's':
+			o->sort = order(optarg);
+			break;
+		case 'f':
+			o->filter = optarg;
+			break;
+		case 'r':
+			o->rows = number(optarg, "the number of rows");
+			break;
+		case 'j':
+			o->batch = o->json = true;
+			break;
+		case '1':
+			o->batch = true;
+			o->count = 1;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			exit(0);
+		case 'V':
+			puts("gmp-top (libgmpthread) " VERSION);
+			exit(0);
+		default:
+			fputs(usage, stderr);
+			exit(2);
+		}
+	}
+	if (argc - optind > 1) {
+		fputs(usage, stderr);
+		exit(2);
+	}
+	o->target = argv[optind];
+}
+
+/* --- what to watch ------------------------------------------------------------------ */
+
+static pid_t
+find(const char *target)
+{
+	pid_t pid, other;
+
+	if (target[0] != '\0' && target[strspn(target, "0123456789")] == '\0')
+		return (pid_t)number(target, "a process");
+	pid = next_target(0, target);
+	if (pid == 0)
+		fail(1, "%s: no such program runs with libgmpthread", target);
+	other = next_target(pid, target);
+	if (other != 0)
+		fail(1, "%s: several run, %d and %d among them: name one",
+		    target, (int)pid, (int)other);
+	return pid;
+}
+
+/* --- the loops ------------------------------------------------------------------------- */
+
+/* False when the process has ended since the first look. */
+static bool
+look(struct target *t, struct model *m)
+{
+	struct snapshot s;
+	const char *why = take(t, WANT, &s);
+
+	if (why != NULL) {
+		if (m->now.h.magic == 0)
+			fail(1, "%d: %s", (int)t->pid, why);
+		screen_message(why);
+		return false;
+	}
+	if (!model_next(m, &s))
+		fail(1, "out of memory");
+	return true;
+}
+
+static void
+batch(struct target *t, struct model *m, const struct options *o)
+{
+	struct timespec ts = { .tv_sec = (time_t)o->delay };
+	long i;
+
+	ts.tv_nsec = (long)((o->delay - (double)ts.tv_sec) * 1e9);
+	for (i = 0; o->count == 0 || i < o->count; i++) {
+		if (i > 0)
+			nanosleep(&ts, NULL);
+		if (!look(t, m))
+			return;
+		if (!o->json)
+			batch_text(m, (size_t)o->rows, stdout);
+		else if (!batch_json(m, stdout))
+			fail(1, "out of memory");
+		if (ferror(stdout))
+			fail(1, "writing: %s", strerror(errno));
+	}
+}
+
+static double
+now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void
+interactive(struct target *t, struct model *m, const struct options *o)
+{
+	double delay = o->delay, next = 0, wait;
+	bool alive = true;
+	long looks = 0;
+
+	for (;;) {
+		if (alive && now() >= next) {
+			if (o->count != 0 && looks == o->count)
+				return;
+			alive = look(t, m);
+			looks++;
+			next = now() + delay;
+		}
+		screen_draw(m, delay);
+		wait = alive ? next - now() : 3600;
+		switch (screen_key(m, wait > 0 ? (int)(wait * 1000) + 1 : 0,
+		    &delay)) {
+		case QUIT:
+			return;
+		case REFRESH:
+			next = 0;
+			break;
+		case NOTHING:
+			break;
+		}
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options o;
+	struct target t;
+	struct model m;
+	const char *why;
+	pid_t pid;
+
+	parse(&o, argc, argv);
+	if (o.target == NULL && o.batch)
+		fail(2, "which process?");
+	/* Before the terminal changes: what goes wrong is said as it was. */
+	pid = o.target != NULL ? find(o.target) : 0;
+	why = pid != 0 ? attach(&t, pid) : NULL;
+	if (why != NULL)
+		fail(1, "%s: %s", o.target, why);
+	if (!o.batch && !screen_open(&why))
+		fail(1, "%s", why);
+	if (pid == 0) {
+		pid = screen_choose();
+		if (pid == 0) {
+			screen_close();
+			return 0;
+		}
+		why = attach(&t, pid);
+		if (why != NULL)
+			fail(1, "%d: %s", (int)pid, why);
+	}
+	model_init(&m);
+	m.sort = o.sort;
+	if (o.filter != NULL)
+		snprintf(m.filter, sizeof(m.filter), "%s", o.filter);
+	if (o.batch)
+		batch(&t, &m, &o);
+	else
+		interactive(&t, &m, &o);
+	screen_close();
+	model_free(&m);
+	detach(&t);
+	return 0;
+}

@@ -1,0 +1,451 @@
+#include "tools/gmp-top/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const sorts[NSORTS] = { "cpu", "wait", "age", "stack" };
+
+const char *
+sort_name(enum sort sort)
+{
+	return sorts[sort];
+}
+
+/* --- CPU times of the snapshot before ---------------------------------------- */
+
+/* goid to CPU time: open addressing, at most half full. */
+struct cputable {
+	size_t mask;
+	struct {
+		uint64_t goid, cpu; /* goid 0: empty */
+	} slot[];
+};
+
+static size_t
+slot_of(const struct cputable *t, uint64_t goid)
+{
+	size_t i = (size_t)(goid * 0x9e3779b97f4a7c15ull >> 20) & t->mask;
+
+	while (t->slot[i].goid != 0 && t->slot[i].goid != goid)
+		i = (i + 1) & t->mask;
+	return i;
+}
+
+static struct cputable *
+cputable(const struct snapshot *s)
+{
+	struct cputable *t;
+	size_t n = 64, i, j;
+
+	while (n < s->ng * 2)
+		n *= 2;
+	t = calloc(1, sizeof(*t) + n * sizeof(t->slot[0]));
+	if (t == NULL)
+		return NULL;
+	t->mask = n - 1;
+	for (i = 0; i < s->ng; i++) {
+		if (s->g[i].goid == 0)
+			continue;
+		j = slot_of(t, s->g[i].goid);
+		t->slot[j].goid = s->g[i].goid;
+		t->slot[j].cpu = s->g[i].cputime;
+	}
+	return t;
+}
+
+/* In CPUs; what a G used that was not there before counts from its start. */
+static double
+cpu_used(const struct model *m, const struct snapg *g)
+{
+	uint64_t before = 0;
+
+	if (m->cpu == NULL || m->seconds <= 0 || g->goid == 0)
+		return 0;
+	before = m->cpu->slot[slot_of(m->cpu, g->goid)].cpu;
+	if (g->cputime <= before)
+		return 0;
+	return (double)(g->cputime - before) / 1e9 / m->seconds;
+}
+
+/* --- the difference -------------------------------------------------------------- */
+
+/* Counters only grow, but nobody makes a hostile process keep to that. */
+static double
+rate(const struct model *m, uint64_t now, uint64_t before)
+{
+	return m->seconds > 0 && now > before
+	    ? (double)(now - before) / m->seconds
+	    : 0;
+}
+
+/* The time that the part q of the turns between the snapshots waited at most. */
+static double
+quantile(const struct model *m, double q)
+{
+	double n[SNAPBUCKETS], sum = 0, seen = 0;
+	size_t i;
+
+	for (i = 0; i < SNAPBUCKETS; i++) {
+		n[i] = m->now.h.latency[i] > m->before.latency[i]
+		    ? (double)(m->now.h.latency[i] - m->before.latency[i])
+		    : 0;
+		sum += n[i];
+	}
+	if (sum <= 0 || m->seconds <= 0)
+		return -1;
+	for (i = 0; i < SNAPBUCKETS - 1; i++) {
+		if (n[i] > 0 && seen + n[i] >= q * sum)
+			break;
+		seen += n[i];
+	}
+	/* Within the bucket as if they were spread evenly. */
+	return (double)(1ull << i) *
+	    (1 + (n[i] > 0 ? (q * sum - seen) / n[i] : 0));
+}
+
+static void
+set_rates(struct model *m)
+{
+	const struct snaphdr *a = &m->before, *b = &m->now.h;
+	struct rates *r = &m->rates;
+
+	r->created = rate(m, b->created, a->created);
+	r->ended = rate(m, b->ended, a->ended);
+	r->parks = rate(m, b->parks, a->parks);
+	r->switches = rate(m, b->switches, a->switches);
+	r->steals = rate(m, b->steals, a->steals);
+	r->handoffs = rate(m, b->handoffs, a->handoffs);
+	r->preempts = rate(m, b->preempts, a->preempts);
+	r->netpolls = rate(m, b->netpolls, a->netpolls);
+	r->syscalls = rate(m, b->syscalls, a->syscalls);
+	r->p50 = quantile(m, 0.5);
+	r->p99 = quantile(m, 0.99);
+}
+
+/* --- who waits for what --------------------------------------------------------- */
+
+static int
+by_addr(const void *a, const void *b)
+{
+	const struct waitfor *x = a, *y = b;
+
+	if (x->addr != y->addr)
+		return x->addr < y->addr ? -1 : 1;
+	return (x->goid > y->goid) - (x->goid < y->goid);
+}
+
+static int
+by_waiters(const void *a, const void *b)
+{
+	const struct waitfor *x = a, *y = b;
+
+	if (x->n != y->n)
+		return x->n > y->n ? -1 : 1;
+	return by_addr(a, b);
+}
+
+static bool
+set_waits(struct model *m)
+{
+	struct waitfor *w;
+	size_t n = 0, i, j;
+
+	free(m->waits);
+	m->nwaits = 0;
+	m->waits = w = malloc((m->now.ng + 1) * sizeof(*w));
+	if (w == NULL)
+		return false;
+	for (i = 0; i < m->now.ng; i++) {
+		const struct snapg *g = &m->now.g[i];
+
+		if (g->status == SNAPGWAITING && g->waitaddr != 0)
+			w[n++] = (struct waitfor){ g->waitaddr, g->reason,
+				g->owner, 1, g->goid };
+	}
+	qsort(w, n, sizeof(*w), by_addr);
+	for (i = j = 0; i < n; i++) {
+		if (j > 0 && w[j - 1].addr == w[i].addr) {
+			w[j - 1].n++;
+			if (w[j - 1].owner == 0)
+				w[j - 1].owner = w[i].owner;
+		} else {
+			w[j++] = w[i];
+		}
+	}
+	qsort(w, j, sizeof(*w), by_waiters);
+	m->nwaits = j;
+	return true;
+}
+
+/* --- life -------------------------------------------------------------------------- */
+
+void
+model_init(struct model *m)
+{
+	memset(m, 0, sizeof(*m));
+}
+
+void
+model_free(struct model *m)
+{
+	snapshot_free(&m->now);
+	free(m->rows);
+	free(m->waits);
+	free(m->cpu);
+	free(m->pbefore);
+	memset(m, 0, sizeof(*m));
+}
+
+bool
+model_next(struct model *m, struct snapshot *s)
+{
+	bool first = m->now.h.magic == 0, ok;
+	struct cputable *old = m->cpu;
+	size_t i;
+
+	if (!first) {
+		m->cpu = cputable(&m->now);
+		m->before = m->now.h;
+		free(m->pbefore);
+		m->pbefore = m->now.p;
+		m->npbefore = m->now.np;
+		m->now.p = NULL;
+	}
+	snapshot_free(&m->now);
+	m->now = *s;
+	m->seconds = 0;
+	if (!first && s->h.now > m->before.now)
+		m->seconds = (double)(s->h.now - m->before.now) / 1e9;
+	memset(m->nstatus, 0, sizeof(m->nstatus));
+	memset(m->nreason, 0, sizeof(m->nreason));
+	for (i = 0; i < s->ng; i++) {
+		m->nstatus[s->g[i].status]++;
+		if (s->g[i].status == SNAPGWAITING)
+			m->nreason[s->g[i].reason]++;
+	}
+	set_rates(m);
+	ok = set_waits(m) && model_arrange(m);
+	free(old);
+	return ok;
+}
+
+double
+model_ticks(const struct model *m, const struct snapp *p)
+{
+	size_t i;
+
+	for (i = 0; i < m->npbefore && m->seconds > 0; i++)
+		if (m->pbefore[i].id == p->id)
+			return (uint32_t)(p->schedtick -
+				   m->pbefore[i].schedtick) /
+			    m->seconds;
+	return 0;
+}
+
+uint64_t
+model_waited(const struct model *m, const struct snapg *g)
+{
+	return g->since != 0 && g->since < m->now.h.now
+	    ? m->now.h.now - g->since
+	    : 0;
+}
+
+uint64_t
+model_age(const struct model *m, const struct snapg *g)
+{
+	return g->started != 0 && g->started < m->now.h.now
+	    ? m->now.h.now - g->started
+	    : 0;
+}
+
+const struct snapg *
+model_bytid(const struct model *m, int32_t tid)
+{
+	size_t i;
+
+	for (i = 0; tid != 0 && i < m->now.ng; i++)
+		if (m->now.g[i].tid == tid)
+			return &m->now.g[i];
+	return NULL;
+}
+
+/* --- order and choice ----------------------------------------------------------- */
+
+static bool
+matches(const struct model *m, const struct snapg *g)
+{
+	char buf[256], name[17], wait[96];
+
+	if (m->filter[0] == '\0')
+		return true;
+	snprintf(buf, sizeof(buf), "%llu %d %s %s %s%s%s",
+	    (unsigned long long)g->goid, g->tid, snapshot_gname(g, name),
+	    snapshot_gstatus(g), describe_wait(m, g, wait, sizeof(wait)),
+	    g->flags & SNAPGBOUND ? " bound" : "",
+	    g->flags & SNAPGMAIN ? " main" : "");
+	return strstr(buf, m->filter) != NULL;
+}
+
+/* What rows are sorted by: the greatest first, then the oldest G. */
+struct key {
+	double value;
+	struct row row;
+};
+
+static int
+by_key(const void *a, const void *b)
+{
+	const struct key *x = a, *y = b;
+
+	if (x->value != y->value)
+		return x->value > y->value ? -1 : 1;
+	return (x->row.g->goid > y->row.g->goid) -
+	    (x->row.g->goid < y->row.g->goid);
+}
+
+static double
+key_of(const struct model *m, const struct row *r)
+{
+	switch (m->sort) {
+	case BYWAIT:
+		return r->g->status == SNAPGWAITING
+		    ? (double)model_waited(m, r->g)
+		    : -1;
+	case BYAGE:
+		return -(double)r->g->goid;
+	case BYSTACK:
+		return (double)r->g->stackused;
+	default:
+		/* Those that run or could run before those that wait. */
+		return r->cpu +
+		    (r->g->status == SNAPGRUNNING	   ? 2e-9
+			    : r->g->status != SNAPGWAITING ? 1e-9
+							   : 0);
+	}
+}
+
+bool
+model_arrange(struct model *m)
+{
+	struct key *keys = malloc((m->now.ng + 1) * sizeof(*keys));
+	struct row *rows = malloc((m->now.ng + 1) * sizeof(*rows));
+	size_t i, n = 0;
+
+	free(m->rows);
+	m->rows = rows;
+	m->nrows = 0;
+	if (keys == NULL || rows == NULL) {
+		free(keys);
+		return false;
+	}
+	for (i = 0; i < m->now.ng; i++) {
+		const struct snapg *g = &m->now.g[i];
+
+		if (!matches(m, g))
+			continue;
+		keys[n].row = (struct row){ g, cpu_used(m, g) };
+		keys[n].value = key_of(m, &keys[n].row);
+		n++;
+	}
+	qsort(keys, n, sizeof(*keys), by_key);
+	for (i = 0; i < n; i++)
+		rows[i] = keys[i].row;
+	m->nrows = n;
+	free(keys);
+	return true;
+}
+
+/* --- in words ---------------------------------------------------------------------- */
+
+const char *
+format_ns(char buf[16], double ns)
+{
+	double s = ns / 1e9;
+
+	if (ns < 0)
+		snprintf(buf, 16, "-");
+	else if (ns < 1e3)
+		snprintf(buf, 16, "%.0fns", ns);
+	else if (ns < 1e6)
+		snprintf(buf, 16, "%.1fus", ns / 1e3);
+	else if (ns < 1e9)
+		snprintf(buf, 16, "%.1fms", ns / 1e6);
+	else if (s < 60)
+		snprintf(buf, 16, "%.1fs", s);
+	else if (s < 3600)
+		snprintf(buf, 16, "%dm%02ds", (int)s / 60, (int)s % 60);
+	else if (s < 86400)
+		snprintf(buf, 16, "%dh%02dm", (int)s / 3600,
+		    (int)s % 3600 / 60);
+	else
+		snprintf(buf, 16, "%.0fd", s < 1e9 ? s / 86400 : 9999.0);
+	return buf;
+}
+
+const char *
+format_count(char buf[16], double n)
+{
+	static const char units[] = "kMGTPE";
+	size_t i = 0;
+
+	if (n < 1000) {
+		snprintf(buf, 16, "%.0f", n);
+		return buf;
+	}
+	n /= 1000;
+	while (n >= 999.5 && i < sizeof(units) - 2) {
+		n /= 1000;
+		i++;
+	}
+	snprintf(buf, 16,
+	    n < 9.995	    ? "%.2f%c"
+		: n < 99.95 ? "%.1f%c"
+			    : "%.0f%c",
+	    n, units[i]);
+	return buf;
+}
+
+const char *
+format_bytes(char buf[16], uint64_t n)
+{
+	static const char units[] = "KMGTPE";
+	double v = (double)n / 1024;
+	size_t i = 0;
+
+	if (n < 1024) {
+		snprintf(buf, 16, "%u", (unsigned)n);
+		return buf;
+	}
+	while (v >= 999.5 && i < sizeof(units) - 2) {
+		v /= 1024;
+		i++;
+	}
+	snprintf(buf, 16, v < 9.95 ? "%.1f%c" : "%.0f%c", v, units[i]);
+	return buf;
+}
+
+const char *
+describe_wait(const struct model *m, const struct snapg *g, char *buf, size_t n)
+{
+	const struct snapg *owner = NULL;
+	char name[17];
+	int len;
+
+	buf[0] = '\0';
+	if (g->status != SNAPGWAITING)
+		return buf;
+	if (g->waitaddr == 0) {
+		snprintf(buf, n, "%s", snapshot_reason(g));
+		return buf;
+	}
+	len = snprintf(buf, n, "%s 0x%llx", snapshot_reason(g),
+	    (unsigned long long)g->waitaddr);
+	if (g->owner == 0 || len < 0 || (size_t)len >= n)
+		return buf;
+	owner = model_bytid(m, g->owner);
+	snprintf(buf + len, n - (size_t)len, " of %d%s%s", g->owner,
+	    owner != NULL ? " " : "",
+	    owner != NULL ? snapshot_gname(owner, name) : "");
+	return buf;
+}

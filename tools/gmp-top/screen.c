@@ -1,0 +1,547 @@
+/* The only file that knows ncurses. */
+#include "tools/gmp-top/screen.h"
+
+#include <curses.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/gmp-top/attach.h"
+#include "tools/gmp-top/batch.h"
+
+enum view { GS, PS, WAITS, DETAIL, HELP };
+enum { BUSY = 1 }; /* colours */
+
+#define ESCAPE 27
+
+static struct {
+	bool open;
+	enum view view;
+	size_t top;	 /* the first row that is shown */
+	size_t cursor;	 /* the row that is chosen */
+	uint64_t detail; /* goid */
+	bool frozen;
+	bool typing; /* a filter */
+	char message[128];
+} scr;
+
+/* --- the terminal --------------------------------------------------------------- */
+
+static volatile sig_atomic_t ended_by;
+
+static void
+note_signal(int sig)
+{
+	ended_by = sig;
+}
+
+bool
+screen_open(const char **why)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	size_t i;
+
+	*why = "not a terminal: -b writes to a file or a pipe";
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		return false;
+	*why = "the terminal is not one that TERM describes";
+	if (newterm(NULL, stdout, stdin) == NULL)
+		return false;
+	scr.open = true;
+	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		signal(ends[i], note_signal);
+	cbreak();
+	noecho();
+	keypad(stdscr, TRUE);
+	curs_set(0);
+	if (has_colors()) {
+		/* Attributes say as much where the colours do not suit. */
+		start_color();
+		use_default_colors();
+		init_pair(BUSY, COLOR_GREEN, -1);
+	}
+	return true;
+}
+
+void
+screen_close(void)
+{
+	if (scr.open)
+		endwin();
+	scr.open = false;
+	if (ended_by != 0) {
+		signal(ended_by, SIG_DFL);
+		raise(ended_by);
+	}
+}
+
+/* A line, cut at the screen's edge. */
+static void
+put(int y, const char *text, attr_t attr)
+{
+	if (y >= LINES)
+		return;
+	attrset(attr);
+	mvaddnstr(y, 0, text, COLS);
+	clrtoeol();
+	attrset(A_NORMAL);
+}
+
+/* A line as wide as the screen. */
+static void
+bar(int y, const char *text, attr_t attr)
+{
+	char line[512];
+	int width = COLS < (int)sizeof(line) ? COLS : (int)sizeof(line) - 1;
+
+	snprintf(line, sizeof(line), "%-*.*s", width, width, text);
+	put(y, line, attr);
+}
+
+/* --- tables ------------------------------------------------------------------------ */
+
+/* Rows from y on that the screen has room for, above the last line. */
+static size_t
+room(int y)
+{
+	return y < LINES - 1 ? (size_t)(LINES - 1 - y) : 0;
+}
+
+/* Keeps the cursor within n rows, and the first shown row near it. */
+static void
+scroll_to_cursor(size_t n, size_t shown)
+{
+	if (scr.cursor >= n)
+		scr.cursor = n > 0 ? n - 1 : 0;
+	if (scr.cursor < scr.top)
+		scr.top = scr.cursor;
+	if (shown > 0 && scr.cursor >= scr.top + shown)
+		scr.top = scr.cursor - shown + 1;
+	if (scr.top >= n)
+		scr.top = 0;
+}
+
+static attr_t
+attr_of(const struct snapg *g)
+{
+	if (g->status == SNAPGRUNNING)
+		return (attr_t)COLOR_PAIR(BUSY);
+	return A_NORMAL;
+}
+
+static void
+draw_gs(const struct model *m, int y)
+{
+	size_t shown, i;
+	char line[256];
+
+	bar(y++, GHEAD, A_REVERSE);
+	shown = room(y);
+	scroll_to_cursor(m->nrows, shown);
+	for (i = scr.top; i < m->nrows && i < scr.top + shown; i++) {
+		g_line(m, &m->rows[i], line, sizeof(line));
+		if (i == scr.cursor)
+			bar(y++, line, A_STANDOUT);
+		else
+			put(y++, line, attr_of(m->rows[i].g));
+	}
+}
+
+static void
+draw_ps(const struct model *m, int y)
+{
+	size_t i, n = m->now.np + m->now.nm + 2, shown;
+	char line[256];
+
+	shown = room(y);
+	scroll_to_cursor(n, shown);
+	for (i = scr.top; i < n && i < scr.top + shown; i++) {
+		if (i == 0) {
+			bar(y++, PHEAD, A_REVERSE);
+		} else if (i <= m->now.np) {
+			const struct snapp *p = &m->now.p[i - 1];
+
+			p_line(m, p, line, sizeof(line));
+			put(y++, line,
+			    p->status == SNAPPRUNNING ? (attr_t)COLOR_PAIR(BUSY)
+						      : A_NORMAL);
+		} else if (i == m->now.np + 1) {
+			bar(y++, " M   KERNEL-TID   P       G", A_REVERSE);
+		} else {
+			const struct snapm *mp = &m->now.m[i - m->now.np - 2];
+
+			snprintf(line, sizeof(line), "%2d %12d %3d %7llu%s%s",
+			    mp->id, mp->tid, mp->p,
+			    (unsigned long long)mp->goid,
+			    mp->flags & SNAPMSPINNING ? " spinning" : "",
+			    mp->flags & SNAPMSYSCALL ? " syscall" : "");
+			put(y++, line, A_NORMAL);
+		}
+	}
+}
+
+static void
+draw_waits(const struct model *m, int y)
+{
+	const struct snapg *owner;
+	size_t shown, i;
+	char line[256], name[17], wait[96];
+
+	bar(y++, "WAITERS  FIRST G  OBJECT                         HELD BY",
+	    A_REVERSE);
+	shown = room(y);
+	scroll_to_cursor(m->nwaits, shown);
+	for (i = scr.top; i < m->nwaits && i < scr.top + shown; i++) {
+		const struct waitfor *w = &m->waits[i];
+		struct snapg g = { .status = SNAPGWAITING,
+			.reason = w->reason,
+			.waitaddr = w->addr };
+		int len;
+
+		len = snprintf(line, sizeof(line), "%7zu %8llu  %-30s ", w->n,
+		    (unsigned long long)w->goid,
+		    describe_wait(m, &g, wait, sizeof(wait)));
+		owner = model_bytid(m, w->owner);
+		if (w->owner != 0)
+			snprintf(line + len, sizeof(line) - (size_t)len,
+			    "%d %s, %s", w->owner,
+			    owner != NULL ? snapshot_gname(owner, name) : "?",
+			    owner == NULL ? "?"
+				: owner->status == SNAPGWAITING
+				? describe_wait(m, owner, wait, sizeof(wait))
+				: snapshot_gstatus(owner));
+		put(y++, line, i == scr.cursor ? A_STANDOUT : A_NORMAL);
+	}
+}
+
+static void
+draw_detail(const struct model *m, int y)
+{
+	const struct snapg *g = NULL;
+	char a[16], b[16], name[17], wait[96], line[256];
+	size_t i;
+
+	for (i = 0; i < m->now.ng && g == NULL; i++)
+		if (m->now.g[i].goid == scr.detail)
+			g = &m->now.g[i];
+	if (g == NULL) {
+		put(y, "It has ended.  q goes back.", A_NORMAL);
+		return;
+	}
+	snprintf(line, sizeof(line), "G %llu  tid %d  \"%s\"%s%s%s%s",
+	    (unsigned long long)g->goid, g->tid, snapshot_gname(g, name),
+	    g->flags & SNAPGMAIN ? "  main" : "",
+	    g->flags & SNAPGBOUND ? "  bound" : "",
+	    g->flags & SNAPGFOREIGN ? "  foreign" : "",
+	    g->flags & SNAPGPREEMPTED ? "  preempted" : "");
+	put(y++, line, A_BOLD);
+	snprintf(line, sizeof(line), "%s %s%s", snapshot_gstatus(g),
+	    describe_wait(m, g, wait, sizeof(wait)),
+	    g->flags & SNAPGTIMED ? ", until some time" : "");
+	put(y++, line, A_NORMAL);
+	snprintf(line, sizeof(line),
+	    "CPU time %s   on M %d, P %d, kernel thread %d",
+	    format_ns(a, (double)g->cputime), g->m, g->p, g->ktid);
+	put(y++, line, A_NORMAL);
+	snprintf(line, sizeof(line), "stack %s, used %s   start routine 0x%llx",
+	    format_bytes(a, g->stacksize),
+	    g->stackused != 0 ? format_bytes(b, g->stackused) : "?",
+	    (unsigned long long)g->startpc);
+	put(y, line, A_NORMAL);
+}
+
+static void
+draw_help(int y)
+{
+	static const char *const text[] = {
+		"  1, g    threads (Gs)            up, down, page up, page "
+		"down,",
+		"  2, p    Ps and Ms               home, end: move",
+		"  3, w    what is waited for      enter: more about the "
+		"thread",
+		"  s       sort by cpu, wait, age, stack in turn",
+		"  /       show only threads with a text: goid, tid, name, "
+		"state,",
+		"          reason, object; enter ends it, escape clears it",
+		"  f       freeze, and go on",
+		"  + -     refresh less and more often",
+		"  h, ?    this text",
+		"  q       back, or out",
+		"",
+		"CPU% is of one CPU, by samples.  A G is a thread of the "
+		"program, an",
+		"M a kernel thread, a P the right to run program code.",
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(text) / sizeof(text[0]); i++)
+		put(y++, text[i], A_NORMAL);
+}
+
+void
+screen_message(const char *text)
+{
+	snprintf(scr.message, sizeof(scr.message), "%s", text);
+}
+
+static void
+draw_foot(const struct model *m, double delay)
+{
+	char line[256];
+
+	if (scr.typing)
+		snprintf(line, sizeof(line), "show only: %s_", m->filter);
+	else if (scr.message[0] != '\0')
+		snprintf(line, sizeof(line), "%s", scr.message);
+	else
+		snprintf(line, sizeof(line),
+		    "%zu of %zu  sort %s%s%s  every %.1f s%s  h: help  q: quit",
+		    m->nrows, m->now.ng, sort_name(m->sort),
+		    m->filter[0] != '\0' ? "  only " : "", m->filter, delay,
+		    scr.frozen ? "  FROZEN" : "");
+	bar(LINES - 1, line, scr.message[0] != '\0' ? A_BOLD : A_DIM);
+}
+
+void
+screen_draw(const struct model *m, double delay)
+{
+	char head[HEADLINES][128];
+	int y;
+
+	erase();
+	head_lines(m, head);
+	for (y = 0; y < HEADLINES; y++)
+		put(y, head[y], y == 0 ? A_BOLD : A_NORMAL);
+	switch (scr.view) {
+	case GS:
+		draw_gs(m, y);
+		break;
+	case PS:
+		draw_ps(m, y);
+		break;
+	case WAITS:
+		draw_waits(m, y);
+		break;
+	case DETAIL:
+		draw_detail(m, y + 1);
+		break;
+	case HELP:
+		draw_help(y + 1);
+		break;
+	}
+	draw_foot(m, delay);
+	refresh();
+}
+
+/* --- keys ----------------------------------------------------------------------------- */
+
+static void
+show(enum view view)
+{
+	scr.view = view;
+	scr.top = scr.cursor = 0;
+}
+
+/* Moves the cursor by n rows; scroll_to_cursor() keeps it in the table. */
+static void
+move_by(long n)
+{
+	if (n < 0 && (size_t)-n > scr.cursor)
+		scr.cursor = 0;
+	else
+		scr.cursor += (size_t)n;
+}
+
+static void
+type(struct model *m, int key)
+{
+	size_t n = strlen(m->filter);
+
+	if (key == '\n' || key == KEY_ENTER) {
+		scr.typing = false;
+	} else if (key == ESCAPE) {
+		scr.typing = false;
+		m->filter[0] = '\0';
+	} else if (key == KEY_BACKSPACE || key == 127 || key == 8) {
+		if (n > 0)
+			m->filter[n - 1] = '\0';
+	} else if (key >= ' ' && key < 127 && n + 1 < sizeof(m->filter)) {
+		m->filter[n] = (char)key;
+		m->filter[n + 1] = '\0';
+	}
+	scr.top = scr.cursor = 0;
+	model_arrange(m);
+}
+
+/* Enter: more about the row under the cursor. */
+static void
+open_row(const struct model *m)
+{
+	if (scr.view == GS && scr.cursor < m->nrows)
+		scr.detail = m->rows[scr.cursor].g->goid;
+	else if (scr.view == WAITS && scr.cursor < m->nwaits)
+		scr.detail = m->waits[scr.cursor].goid;
+	else
+		return;
+	scr.view = DETAIL;
+}
+
+/* False when it is no key that moves. */
+static bool
+move_key(int key)
+{
+	long page = LINES > 8 ? LINES - 8 : 1;
+
+	switch (key) {
+	case KEY_UP:
+		move_by(-1);
+		return true;
+	case KEY_DOWN:
+		move_by(1);
+		return true;
+	case KEY_PPAGE:
+		move_by(-page);
+		return true;
+	case KEY_NPAGE:
+		move_by(page);
+		return true;
+	case KEY_HOME:
+		scr.cursor = 0;
+		return true;
+	case KEY_END:
+		scr.cursor = SIZE_MAX / 2;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* False when it is no key that chooses what is shown. */
+static bool
+view_key(int key)
+{
+	switch (key) {
+	case ESCAPE:
+	case '1':
+	case 'g':
+		show(GS);
+		return true;
+	case '2':
+	case 'p':
+		show(PS);
+		return true;
+	case '3':
+	case 'w':
+		show(WAITS);
+		return true;
+	case 'h':
+	case '?':
+		show(HELP);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static enum action
+command_key(struct model *m, int key, double *delay)
+{
+	switch (key) {
+	case 'q':
+		if (scr.view == GS)
+			return QUIT;
+		show(GS);
+		break;
+	case 's':
+		m->sort = (enum sort)((m->sort + 1) % NSORTS);
+		model_arrange(m);
+		break;
+	case '/':
+		show(GS);
+		scr.typing = true;
+		break;
+	case 'f':
+		scr.frozen = !scr.frozen;
+		break;
+	case '+':
+		*delay = *delay < 30 ? *delay * 2 : 60;
+		break;
+	case '-':
+		*delay = *delay > 0.2 ? *delay / 2 : 0.1;
+		break;
+	case '\n':
+	case KEY_ENTER:
+		open_row(m);
+		break;
+	default:
+		break;
+	}
+	return NOTHING;
+}
+
+enum action
+screen_key(struct model *m, int ms, double *delay)
+{
+	int key;
+
+	timeout(scr.frozen ? -1 : ms);
+	key = getch();
+	if (ended_by != 0)
+		return QUIT;
+	if (key == ERR)
+		return REFRESH;
+	scr.message[0] = '\0';
+	if (scr.typing) {
+		type(m, key);
+		return NOTHING;
+	}
+	if (move_key(key) || view_key(key))
+		return NOTHING;
+	return command_key(m, key, delay);
+}
+
+/* --- the list of processes ----------------------------------------------------------- */
+
+pid_t
+screen_choose(void)
+{
+	size_t n, cursor = 0, i;
+	char line[64], name[17];
+	pid_t pids[256], pid;
+	int key;
+
+	for (;;) {
+		for (n = 0, pid = 0; n < sizeof(pids) / sizeof(pids[0]) &&
+		     (pid = next_target(pid, NULL)) != 0;)
+			pids[n++] = pid;
+		if (cursor >= n)
+			cursor = n > 0 ? n - 1 : 0;
+		erase();
+		bar(0, "    PID PROGRAM", A_REVERSE);
+		for (i = 0; i < n; i++) {
+			target_name(pids[i], name);
+			snprintf(line, sizeof(line), "%7d %s", (int)pids[i],
+			    name);
+			if (i == cursor)
+				bar((int)i + 1, line, A_STANDOUT);
+			else
+				put((int)i + 1, line, A_NORMAL);
+		}
+		bar(LINES - 1,
+		    n > 0 ? "enter: watch it  q: quit"
+			  : "no process runs with libgmpthread  q: quit",
+		    A_DIM);
+		refresh();
+		timeout(2000);
+		key = getch();
+		if (key == 'q' || key == ESCAPE || ended_by != 0)
+			return 0;
+		if (key == KEY_UP && cursor > 0)
+			cursor--;
+		if (key == KEY_DOWN && cursor + 1 < n)
+			cursor++;
+		if ((key == '\n' || key == KEY_ENTER) && n > 0)
+			return pids[cursor];
+	}
+}

@@ -1,0 +1,162 @@
+/*
+ * From bytes of a process that nobody trusts to a struct snapshot.  No call that
+ * may fail but malloc, and nothing that the bytes say is used before it is
+ * checked.
+ */
+#include "tools/gmp-top/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* More than any process has: a hostile one shall not take our memory. */
+#define MAXFILE (4ul << 30)
+
+/* The states' and reasons' own order. */
+static const char *const gstatus[] = { "?", "runnable", "running", "syscall",
+	"waiting" };
+static const char *const reason[] = { "", "mutex", "cond", "rwlock", "sem",
+	"barrier", "spinlock", "once", "join", "sleep", "futex", "signal",
+	"descriptor" };
+static const char *const pstatus[] = { "idle", "running", "syscall",
+	"stopped" };
+
+#define nelem(a) (sizeof(a) / sizeof((a)[0]))
+
+const char *
+snapshot_gstatus(const struct snapg *g)
+{
+	return gstatus[g->status];
+}
+
+const char *
+snapshot_reason(const struct snapg *g)
+{
+	return reason[g->reason];
+}
+
+const char *
+snapshot_pstatus(const struct snapp *p)
+{
+	return pstatus[p->status];
+}
+
+static void
+printable(char *to, const char *from, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n && from[i] != '\0'; i++)
+		if (from[i] < ' ' || from[i] >= 0x7f)
+			to[i] = '?';
+		else
+			to[i] = from[i];
+	to[i] = '\0';
+}
+
+const char *
+snapshot_gname(const struct snapg *g, char buf[17])
+{
+	printable(buf, g->name, sizeof(g->name));
+	return buf;
+}
+
+/* Where the section ends; 0 when it cannot be. */
+static size_t
+section_end(const struct snapsection *s, size_t size)
+{
+	if (s->n == 0)
+		return SNAPHDRSIZE;
+	if (s->size != size || s->at < SNAPHDRSIZE || s->at > MAXFILE ||
+	    s->n > (MAXFILE - s->at) / size)
+		return 0;
+	return (size_t)s->at + (size_t)s->n * size;
+}
+
+size_t
+snapshot_extent(const void *hdr, size_t len, const char **why)
+{
+	struct snaphdr h;
+	size_t ends[4], end = SNAPHDRSIZE, i;
+
+	*why = "it publishes no snapshot";
+	if (len < SNAPHDRSIZE)
+		return 0;
+	memcpy(&h, hdr, sizeof(h));
+	if (h.magic != SNAPMAGIC)
+		return 0;
+	*why = "its library is of another version than this gmp-top";
+	if (h.version != SNAPVERSION || h.size != sizeof(h))
+		return 0;
+	*why = "its snapshot makes no sense";
+	ends[0] = section_end(&h.p, sizeof(struct snapp));
+	ends[1] = section_end(&h.m, sizeof(struct snapm));
+	ends[2] = section_end(&h.g, sizeof(struct snapg));
+	ends[3] = section_end(&h.stack, sizeof(struct snapstack));
+	for (i = 0; i < nelem(ends); i++) {
+		if (ends[i] == 0)
+			return 0;
+		if (ends[i] > end)
+			end = ends[i];
+	}
+	return end;
+}
+
+/* The section's records; *n is 0 when there is no memory. */
+static void *
+copy(const char *file, const struct snapsection *s, size_t *n)
+{
+	size_t bytes = (size_t)s->n * s->size;
+	void *p = bytes != 0 ? malloc(bytes) : NULL;
+
+	*n = p != NULL ? s->n : 0;
+	if (p != NULL)
+		memcpy(p, file + s->at, bytes);
+	return p;
+}
+
+static void
+check(struct snapshot *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->np; i++)
+		if (s->p[i].status >= nelem(pstatus))
+			s->p[i].status = SNAPPIDLE;
+	for (i = 0; i < s->ng; i++) {
+		if (s->g[i].status >= nelem(gstatus))
+			s->g[i].status = 0;
+		if (s->g[i].reason >= nelem(reason))
+			s->g[i].reason = SNAPWAITNONE;
+	}
+}
+
+const char *
+snapshot_parse(struct snapshot *s, const void *file, size_t len)
+{
+	const char *why;
+	size_t extent = snapshot_extent(file, len, &why);
+
+	memset(s, 0, sizeof(*s));
+	if (extent == 0)
+		return why;
+	if (extent > len)
+		return "its snapshot makes no sense";
+	memcpy(&s->h, file, sizeof(s->h));
+	printable(s->comm, s->h.comm, sizeof(s->h.comm));
+	s->p = copy(file, &s->h.p, &s->np);
+	s->m = copy(file, &s->h.m, &s->nm);
+	s->g = copy(file, &s->h.g, &s->ng);
+	s->partial = s->np != s->h.p.n || s->nm != s->h.m.n ||
+	    s->ng != s->h.g.n || (s->h.has & SNAPWANTGS) == 0;
+	check(s);
+	return NULL;
+}
+
+void
+snapshot_free(struct snapshot *s)
+{
+	free(s->p);
+	free(s->m);
+	free(s->g);
+	memset(s, 0, sizeof(*s));
+}

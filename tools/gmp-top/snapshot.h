@@ -1,0 +1,45 @@
+/* One snapshot, copied out of the target and checked. */
+#ifndef TOOLS_GMP_TOP_SNAPSHOT_H
+#define TOOLS_GMP_TOP_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/snapshot.h"
+
+/*
+ * Everything in it may be printed: strings end and hold nothing but printable
+ * ASCII, enumerations and counts are within their bounds.
+ */
+struct snapshot {
+	struct snaphdr h;
+	struct snapp *p;
+	struct snapm *m;
+	struct snapg *g;
+	size_t np, nm, ng;
+	char comm[17];
+	bool partial; /* sections that were asked for are missing */
+};
+
+/*
+ * Where the sections end that the header at hdr, of len bytes, promises: so much
+ * of the file has to be read.  0 with *why set when that cannot be a header.
+ */
+size_t snapshot_extent(const void *hdr, size_t len, const char **why);
+
+/*
+ * Checks the len bytes at file and copies them to *s, which the caller frees with
+ * snapshot_free().  NULL, or what is wrong with them.
+ */
+const char *snapshot_parse(struct snapshot *s, const void *file, size_t len);
+void snapshot_free(struct snapshot *s);
+
+/* The name of a G: up to 16 bytes and a NUL to buf; returns buf. */
+const char *snapshot_gname(const struct snapg *g, char buf[17]);
+
+/* For values in their bounds, as those of a struct snapshot are. */
+const char *snapshot_gstatus(const struct snapg *g);
+const char *snapshot_reason(const struct snapg *g);
+const char *snapshot_pstatus(const struct snapp *p);
+
+#endif
