@@ -183,7 +183,8 @@ writeg(struct g *gp, void *arg)
 	if ((status == Gwaiting || status == Grunnable) && sp > gp->stack.lo &&
 	    sp < gp->stack.hi)
 		s->stackused = gp->stack.hi - sp;
-	memcpy(s->name, gp->thread.name, sizeof(s->name));
+	memcpy(s->name, gp->thread.name[0] != 0 ? gp->thread.name : hdr->comm,
+	    sizeof(s->name));
 	return true;
 }
 

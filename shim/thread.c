@@ -456,13 +456,21 @@ ismain(struct g *gp)
  * of the first one, which is the process's: it follows the main thread's.
  */
 static void
+notename(struct g *gp, const char *name)
+{
+	struct gthread *th = gthreadof(gp);
+
+	memset(th->name, 0, sizeof(th->name));
+	strncpy(th->name, name, sizeof(th->name) - 1);
+}
+
+static void
 setname(struct g *gp, const char *name)
 {
 	struct gthread *th = gthreadof(gp);
 	int fd;
 
-	memset(th->name, 0, sizeof(th->name));
-	strncpy(th->name, name, sizeof(th->name) - 1);
+	notename(gp, name);
 	if (!ismain(gp))
 		return;
 	fd = libc.open("/proc/self/comm", O_WRONLY | O_CLOEXEC, 0);
@@ -476,9 +484,14 @@ EXPORT int
 pthread_setname_np(pthread_t t, const char *name)
 {
 	struct g *gp = threadg(t);
+	int err;
 
-	if (gp == NULL || giskthread(gp))
-		return libc.pthread_setname_np(t, name);
+	if (gp == NULL || giskthread(gp)) {
+		err = libc.pthread_setname_np(t, name);
+		if (err == 0 && gp != NULL)
+			notename(gp, name); /* for those who watch */
+		return err;
+	}
 	if (strlen(name) > 15)
 		return ERANGE;
 	if (threadended(gp)) /* as glibc, which looks for it in /proc */
@@ -517,6 +530,8 @@ prctl(int option, ...)
 	c = va_arg(ap, unsigned long);
 	d = va_arg(ap, unsigned long);
 	va_end(ap);
+	if (gp != NULL && giskthread(gp) && option == PR_SET_NAME)
+		notename(gp, (const char *)a);
 	if (gp == NULL || giskthread(gp))
 		return libc.prctl(option, a, b, c, d);
 	switch (option) {

@@ -55,7 +55,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		/* Sections that are in the file, else few would be. */
 		if (size % 4 < 2) {
 			f.h.g.at = offsetof(struct topfile, g);
-			f.h.g.n %= MAXGS + 1;
+			f.h.g.n %= 9;
 			f.h.g.size = sizeof(struct snapg);
 			f.h.p.n %= 3;
 			f.h.m.n %= 4;

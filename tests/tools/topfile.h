@@ -2,6 +2,7 @@
 #ifndef TESTS_TOOLS_TOPFILE_H
 #define TESTS_TOOLS_TOPFILE_H
 
+#include <stddef.h>
 #include <string.h>
 
 #include "core/snapshot.h"

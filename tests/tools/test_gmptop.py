@@ -1,0 +1,487 @@
+"""gmp-top on real processes: what it says of known numbers of threads in known
+states, what it cannot do, and how it leaves the terminal.
+"""
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import subprocess
+import tempfile
+import termios
+import time
+import unittest
+
+from built import LIBRARY, OUT, environment, run
+
+GMPTOP = os.path.join(OUT, "gmp-top")
+
+# One command a line on stdin, an answer on stdout when it is done.
+PROGRAM_SOURCE = r"""
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t free_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
+static int pipes[2];
+
+static void *
+locks(void *arg)
+{
+	pthread_mutex_lock(&m);
+	pthread_mutex_unlock(&m);
+	return arg;
+}
+
+static void *
+waits(void *arg)
+{
+	pthread_mutex_lock(&free_mutex);
+	for (;;)
+		pthread_cond_wait(&never, &free_mutex);
+	return arg;
+}
+
+static void *
+sleeps(void *arg)
+{
+	for (;;)
+		sleep(100);
+	return arg;
+}
+
+static void *
+reads(void *arg)
+{
+	char c;
+
+	while (read(pipes[0], &c, 1) > 0)
+		;
+	return arg;
+}
+
+static void *
+computes(void *arg)
+{
+	for (volatile long i = 0;; i++)
+		;
+	return arg;
+}
+
+static void *
+returns(void *arg)
+{
+	return arg;
+}
+
+static const struct {
+	const char *name;
+	void *(*fn)(void *);
+} kinds[] = { { "locks", locks }, { "waits", waits }, { "sleeps", sleeps },
+	{ "reads", reads }, { "computes", computes } };
+
+static void
+obey(char *line, char **argv)
+{
+	char word[16];
+	int n = 0, i;
+	pthread_t t;
+	pid_t child;
+
+	sscanf(line, "%15s %d", word, &n);
+	for (i = 0; i < 5; i++)
+		while (strcmp(word, kinds[i].name) == 0 && n-- > 0) {
+			pthread_create(&t, NULL, kinds[i].fn, NULL);
+			pthread_setname_np(t, word);
+		}
+	if (strcmp(word, "storm") == 0)
+		while (n-- > 0) {
+			pthread_create(&t, NULL, returns, NULL);
+			pthread_join(t, NULL);
+		}
+	if (strcmp(word, "fork") == 0) {
+		child = fork();
+		if (child == 0) {
+			pthread_create(&t, NULL, sleeps, NULL);
+			pause();
+		}
+		printf("%d ", (int)child);
+	}
+	if (strcmp(word, "exec") == 0)
+		execv("/proc/self/exe", argv);
+	if (strcmp(word, "exit") == 0)
+		exit(0);
+}
+
+int
+main(int argc, char **argv)
+{
+	char line[64];
+
+	(void)argc;
+	if (pipe(pipes) != 0)
+		return 1;
+	pthread_mutex_lock(&m);
+	puts("ready");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin) != NULL) {
+		obey(line, argv);
+		puts("done");
+		fflush(stdout);
+	}
+	return 0;
+}
+"""
+
+
+class Program:
+    """The program, preloaded, in a process of its own."""
+
+    def __init__(self, path, **env):
+        self.child = subprocess.Popen(
+            [path], env=environment(LD_PRELOAD=LIBRARY, **env), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1)
+        self.pid = self.child.pid
+        self.child.stdout.readline()
+
+    def say(self, line):
+        self.child.stdin.write(line + "\n")
+
+    def do(self, line):
+        self.say(line)
+        return self.child.stdout.readline()
+
+    def look(self, *options):
+        """What gmp-top says in JSON."""
+        end = time.monotonic() + 30
+        while True:
+            r = run(GMPTOP, "--json", "-n", "1", *options, str(self.pid))
+            # The snapshot comes a moment after the first thread.
+            if r.returncode == 0 or time.monotonic() > end:
+                break
+            assert "no thread yet" in r.stderr or "no snapshot" in r.stderr
+        assert r.returncode == 0, r.stderr
+        return json.loads(r.stdout)
+
+    def started(self, line):
+        """Obeys, and can be watched from then on."""
+        self.do(line)
+        self.look()
+
+    def until(self, condition, *options):
+        """The first look that the condition holds for; threads take a moment."""
+        end = time.monotonic() + 30
+        while True:
+            look = self.look(*options)
+            if condition(look) or time.monotonic() > end:
+                return look
+
+    def end(self):
+        self.child.kill()
+        self.child.communicate()
+
+
+def count(look, **what):
+    return sum(all(g.get(k) == v for k, v in what.items()) for g in look["gs"])
+
+
+class TopCase(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temp = tempfile.TemporaryDirectory()
+        cls.path = os.path.join(cls.temp.name, "watchedprog")
+        subprocess.run(["gcc", "-x", "c", "-", "-O1", "-pthread", "-o",
+                        cls.path], input=PROGRAM_SOURCE, text=True, check=True)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temp.cleanup()
+
+    def program(self, **env):
+        p = Program(self.path, **env)
+        self.addCleanup(p.end)
+        return p
+
+
+class States(TopCase):
+    def test_threads_in_known_states(self):
+        p = self.program(GMPPROCS="2")
+        for kind, n in ("locks", 7), ("waits", 5), ("sleeps", 3), ("reads", 2):
+            p.do(f"{kind} {n}")
+        look = p.until(lambda x: count(x, state="waiting") >= 17)
+        self.assertEqual(count(look, reason="mutex", name="locks"), 7)
+        self.assertEqual(count(look, reason="cond", name="waits"), 5)
+        self.assertEqual(count(look, reason="sleep", timed=True), 3)
+        self.assertEqual(count(look, reason="descriptor", name="reads"), 2)
+        self.assertEqual(count(look, main=True), 1)
+        self.assertEqual(look["live"], 18)
+        self.assertEqual(look["procs"], 2)
+        self.assertEqual(look["program"], "watchedprog")
+        self.assertEqual(look["pid"], p.pid)
+        self.assertEqual(look["totals"]["created"], 18)
+        self.assertEqual(
+            len({g["object"] for g in look["gs"]
+                 if g.get("reason") == "mutex"}), 1)
+        self.assertEqual(len({g["tid"] for g in look["gs"]}), 18)
+
+    def test_a_thread_that_computes_uses_its_cpu(self):
+        p = self.program(GMPPROCS="2")
+        p.do("computes 1")
+        p.started("sleeps 1")
+        r = run(GMPTOP, "--json", "-n", "3", "-d", "0.5", str(p.pid))
+        look = json.loads(r.stdout.splitlines()[-1])
+        by_name = {g["name"]: g for g in look["gs"]}
+        self.assertIn(by_name["computes"]["state"], ("running", "runnable"))
+        self.assertGreater(by_name["computes"]["cpu"], 0)
+        # By samples, but it was nearly alone.
+        with open(f"/proc/{p.pid}/stat", encoding="ascii") as f:
+            ticks = int(f.read().split()[13])
+        self.assertGreater(by_name["computes"]["cpu_ns"] / 1e9,
+                           0.5 * ticks / os.sysconf("SC_CLK_TCK"))
+        self.assertEqual(look["gs"][0]["name"], "computes")
+        self.assertLess(by_name["sleeps"]["cpu"], 0.1)
+
+    def test_rates_and_latencies(self):
+        p = self.program(GMPPROCS="1")
+        p.started("storm 1")
+        top = subprocess.Popen(
+            [GMPTOP, "--json", "-n", "4", "-d", "0.3", str(p.pid)],
+            stdout=subprocess.PIPE, text=True)
+        p.say("storm 3000000")
+        looks = [json.loads(line) for line in top.communicate(timeout=60)[0]
+                 .splitlines()]
+        self.assertEqual(len(looks), 4)
+        self.assertNotIn("per_second", looks[0])
+        rates = looks[-1]["per_second"]
+        self.assertGreater(rates["created"], 1000)
+        self.assertGreater(rates["switches"], 1000)
+        self.assertGreater(rates["runnable_p50_ns"], 0)
+        self.assertGreaterEqual(rates["runnable_p99_ns"],
+                                rates["runnable_p50_ns"])
+
+    def test_ten_thousand(self):
+        p = self.program()
+        p.do("locks 10000")
+        look = p.until(lambda x: count(x, reason="mutex") == 10000)
+        self.assertEqual(count(look, reason="mutex"), 10000)
+        r = run(GMPTOP, "--once", "-f", "locks", "-r", "5", str(p.pid))
+        self.assertEqual(sum("mutex 0x" in line
+                             for line in r.stdout.splitlines()), 5)
+
+    def test_bound(self):
+        p = self.program(GMP_MODE="bound")
+        p.do("sleeps 4")
+        look = p.until(lambda x: count(x, bound=True) == 5)
+        self.assertEqual(count(look, bound=True, name="sleeps"), 4)
+        tids = os.listdir(f"/proc/{p.pid}/task")
+        self.assertTrue(all(str(g["tid"]) in tids for g in look["gs"]))
+
+    def test_two_watch(self):
+        p = self.program()
+        p.started("sleeps 100")
+        tops = [subprocess.Popen(
+            [GMPTOP, "--json", "-n", "20", "-d", "0.02", str(p.pid)],
+            stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        for top in tops:
+            lines = top.communicate(timeout=60)[0].splitlines()
+            self.assertEqual(top.returncode, 0)
+            self.assertEqual([len(json.loads(x)["gs"]) for x in lines],
+                             [101] * 20)
+
+
+class Life(TopCase):
+    def test_before_the_first_thread(self):
+        p = self.program()
+        r = run(GMPTOP, "--once", str(p.pid))
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("has made no thread yet", r.stderr)
+        self.assertEqual(r.stderr.count("\n"), 1)
+
+    def test_a_forked_child_has_its_own(self):
+        p = self.program()
+        p.do("sleeps 3")
+        child = int(p.do("fork").split()[0])
+        self.addCleanup(os.kill, child, signal.SIGKILL)
+        end = time.monotonic() + 30
+        while True:
+            r = run(GMPTOP, "--json", "-n", "1", str(child))
+            if r.returncode == 0 or time.monotonic() > end:
+                break
+        look = json.loads(r.stdout)
+        self.assertEqual(look["pid"], child)
+        self.assertLessEqual(look["live"], 2)
+        self.assertEqual(p.look()["live"], 4)
+
+    def test_exec_takes_it_away(self):
+        p = self.program()
+        p.do("sleeps 3")
+        p.look()
+        p.do("exec")  # "ready" again
+        r = run(GMPTOP, "--once", str(p.pid))
+        self.assertEqual(r.returncode, 1)
+        p.do("sleeps 1")
+        self.assertEqual(p.until(lambda x: x["live"] == 2)["live"], 2)
+
+    def test_a_process_that_ends_or_is_killed(self):
+        for way in "exit", "kill":
+            p = self.program()
+            p.started("sleeps 3")
+            top = subprocess.Popen(
+                [GMPTOP, "-b", "-d", "0.05", str(p.pid)],
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.assertIn("watchedprog", top.stdout.readline())
+            if way == "exit":
+                p.say("exit")
+            else:
+                p.child.kill()
+            p.child.wait()
+            self.assertEqual(top.communicate(timeout=60)[1], "")
+            self.assertEqual(top.returncode, 0)
+
+    def test_a_stopped_process_is_named(self):
+        p = self.program()
+        p.started("sleeps 1")
+        os.kill(p.pid, signal.SIGSTOP)
+        r = run(GMPTOP, "--once", str(p.pid))
+        os.kill(p.pid, signal.SIGCONT)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("does not answer", r.stderr)
+        p.look()
+
+
+class Refusals(TopCase):
+    def refused(self, *args, status=1):
+        r = run(GMPTOP, *args)
+        self.assertEqual(r.returncode, status, r.stderr)
+        return r.stderr
+
+    def test_what_cannot_be_watched(self):
+        self.assertEqual(self.refused("--once", "4194300"),
+                         "gmp-top: 4194300: no such process\n")
+        self.assertIn("not preloaded", self.refused("--once", str(os.getpid())))
+        self.assertIn("no such program",
+                      self.refused("--once", "nobody-has-this"))
+
+    def test_several_of_a_name(self):
+        for _ in range(2):
+            self.program().started("sleeps 1")
+        self.assertIn("several run", self.refused("--once", "watchedprog"))
+
+    @unittest.skipIf(os.getuid() != 0, "only root can become another user")
+    def test_another_user(self):
+        p = self.program()
+        p.started("sleeps 1")
+        # The built file may lie where others may not look.
+        with open(GMPTOP, "rb") as f:
+            fd = os.memfd_create("gmp-top")
+            os.write(fd, f.read())
+        r = run(f"/proc/self/fd/{fd}", "--once", str(p.pid), user=65534,
+                pass_fds=(fd,))
+        os.close(fd)
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("belongs to another user", r.stderr)
+
+    def test_wrong_usage(self):
+        for args in (["-d", "0"], ["-n", "x"], ["-s", "size"], ["-z"],
+                     ["1", "2"], ["-b"]):
+            self.assertNotEqual(self.refused(*args, status=2), "")
+
+    def test_no_terminal(self):
+        p = self.program()
+        p.started("sleeps 1")
+        self.assertIn("not a terminal", self.refused(str(p.pid)))
+
+
+class Screen(TopCase):
+    """On a pseudo-terminal; only what a user reads there is looked for."""
+
+    def start(self, *args, rows=24, columns=80):
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.environ["TERM"] = "xterm"
+            fcntl.ioctl(0, termios.TIOCSWINSZ,
+                        struct.pack("HHHH", rows, columns, 0, 0))
+            os.execv(GMPTOP, [GMPTOP, *args])
+        self.addCleanup(os.close, fd)
+        self.fd, self.top = fd, pid
+        self.before = termios.tcgetattr(fd)
+
+    def until(self, text):
+        seen = b""
+        end = time.monotonic() + 30
+        while text.encode() not in seen:
+            self.assertLess(time.monotonic(), end, f"{text}: {seen}")
+            if select.select([self.fd], [], [], 1)[0]:
+                try:
+                    seen += os.read(self.fd, 65536)
+                except OSError:
+                    break
+        self.assertIn(text.encode(), seen)
+        return seen
+
+    def key(self, keys):
+        os.write(self.fd, keys.encode())
+
+    def ended(self):
+        # Its last words: the screen of before.
+        self.until("\x1b[?1049l")
+        return os.waitpid(self.top, 0)[1]
+
+    def test_views_and_the_way_out(self):
+        p = self.program()
+        p.started("sleeps 3")
+        self.start(str(p.pid))
+        self.until("watchedprog")
+        self.key("h")
+        self.until("freeze, and go on")
+        self.key("2")
+        self.until("KERNEL-TID")
+        self.key("3")
+        self.until("HELD BY")
+        self.key("q/sleeps\n")
+        self.until("3 of 4")
+        self.key("\n")
+        self.until("start routine")
+        self.key("qq")
+        self.assertEqual(self.ended(), 0)
+
+    def test_sizes(self):
+        p = self.program()
+        p.started("sleeps 30")
+        for rows, columns in (24, 80), (5, 20), (60, 200), (1, 1):
+            self.start(str(p.pid), rows=rows, columns=columns)
+            time.sleep(0.3)
+            for n in 3, 40, 24:
+                fcntl.ioctl(self.fd, termios.TIOCSWINSZ,
+                            struct.pack("HHHH", n, 3 * n, 0, 0))
+                time.sleep(0.1)
+                self.key("123hg")
+            self.until("watchedprog")
+            self.key("qqq")
+            self.assertEqual(self.ended(), 0)
+
+    def test_signals_give_the_terminal_back(self):
+        p = self.program()
+        p.started("sleeps 1")
+        for sig in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+            self.start(str(p.pid))
+            self.until("watchedprog")
+            os.kill(self.top, sig)
+            self.assertEqual(os.WTERMSIG(self.ended()), sig)
+
+    def test_the_list(self):
+        p = self.program()
+        p.started("sleeps 2")
+        self.start()
+        self.until("watchedprog")
+        self.key("q")
+        self.assertEqual(self.ended(), 0)
