@@ -84,8 +84,7 @@ static void
 pshared(void)
 {
 	pthread_barrierattr_t a;
-	pthread_barrier_t *s = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_barrier_t *s = mapshared(sizeof *s);
 	struct job j = { s, 100 };
 	pthread_t t[2];
 	int status, n = 0;

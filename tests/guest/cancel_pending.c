@@ -62,12 +62,6 @@ nothing(void)
 }
 
 static void *
-returns(void *arg)
-{
-	return arg;
-}
-
-static void *
 lasts(void *arg)
 {
 	await(&ending);
@@ -210,7 +204,7 @@ waits11(void *arg)
 		pthread_cond_timedwait(&sharedcond, &shared, &t);              \
 		pthread_cleanup_pop(1);                                        \
 	}))                                                                    \
-	X(pthread_create, pthread_detach(spawn(returns, NULL)))                \
+	X(pthread_create, pthread_detach(spawn(noop, NULL)))                   \
 	X(pthread_join, pthread_join(lasting, NULL))                           \
 	X(pthread_kill, pthread_kill(pthread_self(), 0))                       \
 	X(pthread_mutex_lock, ({                                               \
@@ -248,7 +242,7 @@ waits11(void *arg)
 	}))                                                                    \
 	X(pthread_tryjoin_np, pthread_tryjoin_np(lasting, NULL))               \
 	X(pthread_tryjoin_np_ended, ({                                         \
-		pthread_t t = spawn(returns, NULL);                            \
+		pthread_t t = spawn(noop, NULL);                               \
 		while (pthread_tryjoin_np(t, NULL) == EBUSY)                   \
 			sched_yield();                                         \
 	}))                                                                    \

@@ -471,12 +471,6 @@ exercise(const char *name, void (*fn)(void))
 	fflush(stdout);
 }
 
-static void
-nothing(int sig)
-{
-	(void)sig;
-}
-
 int
 main(void)
 {
@@ -490,7 +484,7 @@ main(void)
 	sem_init(&entered, 0, 0);
 	sem_init(&forever, 0, 0);
 	signal(SIGPIPE, SIG_IGN);
-	struct sigaction sa = { .sa_handler = nothing };
+	struct sigaction sa = { .sa_handler = interrupts };
 	sigaction(SIGUSR1, &sa, NULL);
 	sigset_t s;
 	sigemptyset(&s);

@@ -8,12 +8,6 @@ static int onces, pipefd[2];
 static pthread_key_t key;
 
 static void *
-returns(void *arg)
-{
-	return arg;
-}
-
-static void *
 states(void *arg)
 {
 	int old = -1;
@@ -64,7 +58,7 @@ nopoints(void *arg)
 		sched_yield();
 		pthread_mutex_unlock(&lock);
 		sem_trywait(&gate);
-		pthread_t t = spawn(returns, NULL);
+		pthread_t t = spawn(noop, NULL);
 		pthread_detach(t);
 		pthread_setspecific(key, arg);
 	}
@@ -186,7 +180,7 @@ main(void)
 	SHOWN(count);
 
 	/* Already over, not yet joined: nothing happens. */
-	t = spawn(returns, &n);
+	t = spawn(noop, &n);
 	clockid_t c;
 	CHECK(EVENTUALLY(pthread_getcpuclockid(t, &c) == ESRCH));
 	SHOW(pthread_cancel(t));

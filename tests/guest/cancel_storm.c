@@ -7,7 +7,6 @@
  */
 #include "guest.h"
 
-#include <dirent.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -29,19 +28,6 @@ static void
 unlock(void *arg)
 {
 	CHECK(pthread_mutex_unlock(arg) == 0);
-}
-
-static long
-descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	long n = 0;
-
-	MUST(d != NULL);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
 }
 
 static void
@@ -157,7 +143,7 @@ main(void)
 		pthread_cancel(t[0]);
 		finish(t[0]);
 	}
-	before = descriptors();
+	before = openfds();
 
 	for (size_t w = 0; w < WAITS; w++) {
 		int n = waits[w] == w_compute ? 20 : CROWD;
@@ -220,7 +206,7 @@ main(void)
 		}
 	}
 	CHECK(ok > 0);
-	CHECK(EVENTUALLY(descriptors() == before));
+	CHECK(EVENTUALLY(openfds() == before));
 	/* Still usable. */
 	MUST(write(pipefd[1], "x", 1) == 1);
 	w_read();
@@ -228,6 +214,6 @@ main(void)
 	close(pipefd[1]);
 	close(sock[0]);
 	close(sock[1]);
-	CHECK(descriptors() == before - 4);
+	CHECK(openfds() == before - 4);
 	return done();
 }

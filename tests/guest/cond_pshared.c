@@ -1,8 +1,6 @@
 /* Condition variables in shared memory, between threads of two processes. */
 #include "guest.h"
 
-#include <sys/mman.h>
-
 struct shared {
 	pthread_mutex_t lock;
 	pthread_cond_t cond, mono, all;
@@ -79,9 +77,7 @@ main(void)
 	pthread_t t[8];
 	pid_t pid;
 
-	s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	MUST(s != MAP_FAILED);
+	s = mapshared(sizeof *s);
 	pthread_mutexattr_init(&ma);
 	pthread_mutexattr_setpshared(&ma, PTHREAD_PROCESS_SHARED);
 	SHOW(pthread_mutex_init(&s->lock, &ma));

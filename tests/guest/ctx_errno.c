@@ -65,14 +65,6 @@ address(void *arg)
 	return &errno;
 }
 
-static int
-order(const void *a, const void *b)
-{
-	uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 int
 main(void)
 {
@@ -95,7 +87,7 @@ main(void)
 	for (int i = 0; i < N; i++)
 		where[i] = (uintptr_t)finish(t[i]);
 	where[N] = (uintptr_t)&errno;
-	qsort(where, N + 1, sizeof where[0], order);
+	qsort(where, N + 1, sizeof where[0], byaddress);
 	for (int i = 0; i < N; i++)
 		CHECK(where[i] != where[i + 1]);
 	return done();

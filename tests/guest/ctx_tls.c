@@ -101,14 +101,6 @@ inturn(void *arg)
 	return NULL;
 }
 
-static int
-order(const void *a, const void *b)
-{
-	uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 int
 main(void)
 {
@@ -124,7 +116,7 @@ main(void)
 	for (int i = 0; i < 500; i++)
 		where[i] = (uintptr_t)finish(t[i]);
 	where[500] = (uintptr_t)&number;
-	qsort(where, 501, sizeof where[0], order);
+	qsort(where, 501, sizeof where[0], byaddress);
 	for (int i = 0; i < 500; i++)
 		CHECK(where[i + 1] - where[i] >= sizeof number);
 	for (long i = 0; i < 2000; i++)

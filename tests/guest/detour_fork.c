@@ -66,7 +66,6 @@ int
 main(void)
 {
 	pthread_t t[N], t2[N];
-	int status = 0;
 	pid_t pid;
 
 	start(t);
@@ -81,9 +80,7 @@ main(void)
 			fflush(stdout);
 			_exit(failures != 0);
 		}
-		MUST(pid > 0);
-		CHECK(waitpid(pid, &status, 0) == pid);
-		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		reap(pid, 0);
 	}
 	end(t, 0);
 	single();

@@ -31,15 +31,6 @@ reads(void *arg)
 }
 
 static void
-waits(pid_t pid, int want)
-{
-	int status = 0;
-
-	CHECK(waitpid(pid, &status, 0) == pid);
-	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == want);
-}
-
-static void
 spawned(void)
 {
 	static char number[] = "7";
@@ -52,7 +43,7 @@ spawned(void)
 		posix_spawn_file_actions_addclose(&fa, pipes[i][0]);
 	posix_spawn_file_actions_addclosefrom_np(&fa, pipes[0][0]);
 	CHECK(posix_spawn(&pid, self, &fa, NULL, argv, environ) == 0);
-	waits(pid, 7);
+	reap(pid, 7);
 	CHECK(posix_spawn(&pid, "/nonexistent", &fa, NULL, argv, environ) ==
 	    ENOENT);
 	posix_spawn_file_actions_destroy(&fa);
@@ -72,7 +63,7 @@ vforked(void)
 		_exit(127);
 	}
 	MUST(pid > 0);
-	waits(pid, 9);
+	reap(pid, 9);
 }
 
 static void

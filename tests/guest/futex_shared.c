@@ -86,9 +86,7 @@ main(void)
 {
 	FILE *f = tmpfile();
 
-	together("anonymous",
-	    mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
-		MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	together("anonymous", mapshared(sizeof *s));
 	MUST(f != NULL && ftruncate(fileno(f), 4096) == 0);
 	together("a file",
 	    mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(f),

@@ -10,6 +10,7 @@
 #define _GNU_SOURCE
 #endif
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -185,6 +187,20 @@ finish(pthread_t t)
 	return value;
 }
 
+/* A thread that is made for its own sake. */
+static UNUSED void *
+noop(void *arg)
+{
+	return arg;
+}
+
+/* A handler for signals that are to end a wait, and do no more. */
+static UNUSED void
+interrupts(int sig)
+{
+	(void)sig;
+}
+
 /* sem_wait() that a signal handler does not end. */
 static UNUSED void
 await(sem_t *s)
@@ -193,7 +209,43 @@ await(sem_t *s)
 		MUST(errno == EINTR);
 }
 
+/* --- memory -------------------------------------------------------------- */
+
+/* For qsort(): addresses, as uintptr_t. */
+static UNUSED int
+byaddress(const void *a, const void *b)
+{
+	uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Memory that a child of fork() shares. */
+static UNUSED void *
+mapshared(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	MUST(p != MAP_FAILED);
+	return p;
+}
+
 /* --- files --------------------------------------------------------------- */
+
+/* How many descriptors are open, the one that is needed to know among them. */
+static UNUSED long
+openfds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	long n = 0;
+
+	MUST(d != NULL);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
 
 /* Goes where files may be left behind when a run is broken off. */
 static UNUSED void
@@ -218,6 +270,20 @@ report(const char *what, pid_t pid)
 		printf("%s: signal %s\n", what, sigabbrev_np(WTERMSIG(status)));
 	else
 		printf("%s: exit %d\n", what, WEXITSTATUS(status));
+}
+
+/* Waits for pid, which has to exit with that status. */
+static UNUSED void
+reap(pid_t pid, int want)
+{
+	int status = -1;
+
+	MUST(pid > 0);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	if (status != want << 8)
+		printf("NOT OK: status %#x, not %#x\n", (unsigned)status,
+		    (unsigned)want << 8);
+	CHECK(status == want << 8);
 }
 
 /* Runs fn in a child, which leaves by exit(), and says how it ended. */

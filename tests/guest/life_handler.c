@@ -43,20 +43,14 @@ onalarm(int sig)
 }
 
 static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
-static void *
 makes(void *arg)
 {
 	pthread_t t[20];
 
 	while (!stop) {
 		for (int i = 0; i < 20; i++)
-			t[i] = i % 2 != 0 ? spawn(nothing, &t[i])
-					  : spawnsmall(nothing, &t[i]);
+			t[i] = i % 2 != 0 ? spawn(noop, &t[i])
+					  : spawnsmall(noop, &t[i]);
 		for (int i = 0; i < 20; i++)
 			CHECK(finish(t[i]) == &t[i]);
 		free(malloc(5000));
@@ -96,7 +90,7 @@ many(void)
 static void
 one(void)
 {
-	finish(spawn(nothing, NULL));
+	finish(spawn(noop, NULL));
 }
 
 static void
@@ -104,7 +98,6 @@ run(const char *what, void (*fn)(void), int threads)
 {
 	struct itimerval it = { { 0, 1000 }, { 0, 1000 } }, off = { 0 };
 	pthread_t t[4];
-	int status;
 
 	stop = forked = 0;
 	rounds = 100;
@@ -117,10 +110,8 @@ run(const char *what, void (*fn)(void), int threads)
 	stop = 1;
 	for (int i = 0; i < threads; i++)
 		finish(t[i]);
-	for (int i = 0; i < forked; i++) {
-		CHECK(waitpid(pids[i], &status, 0) == pids[i]);
-		CHECK(status == 42 << 8);
-	}
+	for (int i = 0; i < forked; i++)
+		reap(pids[i], 42);
 	printf("%s: %d\n", what, forked);
 }
 

@@ -117,16 +117,10 @@ pingpongs(void *arg)
 }
 
 static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
-static void *
 makes(void *arg)
 {
 	while (!stop) {
-		CHECK(finish(spawn(nothing, arg)) == arg);
+		CHECK(finish(spawn(noop, arg)) == arg);
 		usleep(200);
 	}
 	return NULL;
@@ -233,18 +227,6 @@ inforked(int i)
 }
 
 static void
-expect(pid_t pid, int want)
-{
-	int status = 0;
-
-	MUST(pid > 0);
-	CHECK(waitpid(pid, &status, 0) == pid);
-	if (status != want << 8)
-		printf("status %x, not %x\n", status, want << 8);
-	CHECK(status == want << 8);
-}
-
-static void
 onechild(int i)
 {
 	char number[] = "44";
@@ -257,13 +239,13 @@ onechild(int i)
 		pid = fork();
 		if (pid == 0)
 			_exit(inforked(i));
-		expect(pid, 42);
+		reap(pid, 42);
 		break;
 	case 3:
 		pid = _Fork();
 		if (pid == 0)
 			_exit(getpid() == gettid() ? 41 : 1);
-		expect(pid, 41);
+		reap(pid, 41);
 		break;
 	case 4:
 		pid = vfork();
@@ -271,11 +253,11 @@ onechild(int i)
 			execv(self, argv);
 			_exit(127);
 		}
-		expect(pid, 44);
+		reap(pid, 44);
 		break;
 	case 5:
 		MUST(posix_spawn(&pid, self, NULL, NULL, argv, environ) == 0);
-		expect(pid, 44);
+		reap(pid, 44);
 		break;
 	case 6:
 		if (i % 16 == 6) {
@@ -295,7 +277,7 @@ onechild(int i)
 			execv(self, argv);
 			_exit(127);
 		}
-		expect(pid, 44);
+		reap(pid, 44);
 		break;
 	}
 	__atomic_add_fetch(&children, 1, __ATOMIC_RELAXED);

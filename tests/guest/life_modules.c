@@ -134,12 +134,6 @@ outlive(void)
 
 /* --- other ways to bind ------------------------------------------------------ */
 
-static void *
-same(void *arg)
-{
-	return arg;
-}
-
 static void
 bound(const char *what, void *handle)
 {
@@ -152,7 +146,7 @@ bound(const char *what, void *handle)
 	*(void **)&create = find(handle, "pthread_create");
 	*(void **)&join = find(handle, "pthread_join");
 	for (int i = 0; i < 100; i++) {
-		MUST(create(&t, NULL, same, &t) == 0);
+		MUST(create(&t, NULL, noop, &t) == 0);
 		CHECK(join(t, &value) == 0 && value == &t);
 	}
 	printf("%s: done\n", what);

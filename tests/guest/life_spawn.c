@@ -16,7 +16,7 @@ vforks(void *arg)
 	static char silent[] = "silent";
 
 	for (volatile int i = 0; i < 5; i++) {
-		int status = 0, want = ((int)(long)arg * 5 + i) % 100 + 1;
+		int want = ((int)(long)arg * 5 + i) % 100 + 1;
 		char number[16];
 		char *argv[] = { self, number, silent, NULL };
 		snprintf(number, sizeof number, "%d", want);
@@ -32,8 +32,7 @@ vforks(void *arg)
 		MUST(pid > 0);
 		/* The memory is shared until then. */
 		CHECK(touched == 1);
-		CHECK(waitpid(pid, &status, 0) == pid);
-		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == want);
+		reap(pid, want);
 		__atomic_add_fetch(&ok, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;
@@ -43,7 +42,7 @@ static void *
 spawns(void *arg)
 {
 	for (int i = 0; i < 5; i++) {
-		int status = 0, want = ((int)(long)arg * 5 + i) % 100 + 1;
+		int want = ((int)(long)arg * 5 + i) % 100 + 1;
 		int p[2];
 		char number[16], line[64] = "";
 		char *argv[] = { self, number, NULL };
@@ -66,8 +65,7 @@ spawns(void *arg)
 		CHECK(read(p[0], line, sizeof line - 1) > 0);
 		CHECK(atoi(line) == want);
 		close(p[0]);
-		CHECK(waitpid(pid, &status, 0) == pid);
-		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == want);
+		reap(pid, want);
 		posix_spawn_file_actions_destroy(&fa);
 		posix_spawnattr_destroy(&sa);
 		CHECK(posix_spawn(&pid, "/nonexistent", NULL, NULL, argv,

@@ -35,12 +35,6 @@ prints(void *arg)
 	return NULL;
 }
 
-static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
 static int
 child(int i)
 {
@@ -52,7 +46,7 @@ child(int i)
 	free(p);
 	if (i % 4 == 0)
 		for (int k = 0; k < 3; k++)
-			if (finish(spawn(nothing, &i)) != &i)
+			if (finish(spawn(noop, &i)) != &i)
 				return 1;
 	return 42;
 }
@@ -61,13 +55,11 @@ static void *
 forks(void *arg)
 {
 	for (int i = 0; i < 38; i++) {
-		int status = 0;
 		pid_t pid = fork();
-		MUST(pid >= 0);
+
 		if (pid == 0)
 			_exit(child(i + (int)(long)arg));
-		CHECK(waitpid(pid, &status, 0) == pid);
-		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+		reap(pid, 42);
 		__atomic_add_fetch(&children, 1, __ATOMIC_RELAXED);
 	}
 	return NULL;

@@ -1,8 +1,6 @@
 /* Mutexes in shared memory, between the threads of two processes. */
 #include "guest.h"
 
-#include <sys/mman.h>
-
 #define KINDS 4
 #define THREADS 4
 #define TURNS 1000
@@ -93,9 +91,7 @@ main(void)
 	pthread_mutexattr_t a;
 	pid_t pid[2];
 
-	s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	MUST(s != MAP_FAILED);
+	s = mapshared(sizeof *s);
 	pthread_mutexattr_init(&a);
 	SHOW(pthread_mutexattr_setpshared(&a, PTHREAD_PROCESS_SHARED));
 	for (int k = 0; k < KINDS; k++) {

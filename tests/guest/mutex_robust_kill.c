@@ -255,8 +255,7 @@ weend(int alone)
 static void *
 unmaps(void *arg)
 {
-	pthread_mutex_t *m = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_mutex_t *m = mapshared(4096);
 	pthread_mutexattr_t a;
 
 	pthread_mutexattr_init(&a);

@@ -9,12 +9,6 @@
 
 static char buf[4096], one[8];
 
-static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
 /* CLOSE and RANGE leave nothing there; from SYSCALL on by syscall(). */
 enum way { CLOSE, DUP2, DUP3, RANGE, SYSCALL };
 #define WAYS (2 * SYSCALL)
@@ -376,7 +370,7 @@ main(void)
 	pthread_t t[8];
 
 	sigaction(SIGPIPE, &sa, NULL);
-	finish(spawn(nothing, NULL));
+	finish(spawn(noop, NULL));
 	for (int kind = TCP; kind < PAIRKINDS; kind++)
 		for (int way = 0; way < WAYS; way++)
 			printf("%s, %s: %d %d\n", pairnames[kind], ways[way],

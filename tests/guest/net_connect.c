@@ -4,12 +4,6 @@
 static struct sockaddr_in full; /* whose queue is full */
 static int fullfd, queued[4];
 
-static void
-onuser(int sig)
-{
-	(void)sig;
-}
-
 static int
 stream(int flags)
 {
@@ -106,7 +100,7 @@ interrupted(void)
 	int fd = stream(0);
 
 	memset(&sa, 0, sizeof sa);
-	sa.sa_handler = onuser;
+	sa.sa_handler = interrupts;
 	sigaction(SIGUSR1, &sa, NULL);
 	c = CALL(CONNECT, fd, NULL, 0, 0);
 	c.addr = &full;
@@ -223,16 +217,10 @@ others(void)
 	closepair(s);
 }
 
-static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
 int
 main(void)
 {
-	finish(spawn(nothing, NULL));
+	finish(spawn(noop, NULL));
 	fullfd = listenon(&full, 0);
 	for (int i = 0; i < 4; i++) {
 		queued[i] = stream(SOCK_NONBLOCK);

@@ -10,7 +10,6 @@
  */
 #include "net.h"
 
-#include <dirent.h>
 #include <sys/resource.h>
 
 #define MOST 60000     /* bytes of one request */
@@ -235,19 +234,6 @@ client(void *arg)
 	return NULL;
 }
 
-static int
-descriptors(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = 0;
-
-	MUST(d != NULL);
-	while (readdir(d) != NULL)
-		n++;
-	closedir(d);
-	return n;
-}
-
 static int64_t
 cputime(void)
 {
@@ -298,7 +284,8 @@ setting(const char *name, int otherwise)
 int
 main(void)
 {
-	int seconds = setting("FAULTS_SECONDS", 2), before, n;
+	int seconds = setting("FAULTS_SECONDS", 2);
+	long before, n;
 	int quiet = seconds > 2 ? 5 : 1;
 	struct rlimit files;
 	long threads;
@@ -308,12 +295,12 @@ main(void)
 	files.rlim_cur = files.rlim_max;
 	MUST(setrlimit(RLIMIT_NOFILE, &files) == 0);
 	storm(NSEC / 5);
-	before = descriptors();
+	before = openfds();
 	threads = statusof("Threads:");
 	storm(seconds * NSEC);
-	n = descriptors();
+	n = openfds();
 	if (n != before)
-		printf("NOT OK: %d descriptors, %d before\n", n, before);
+		printf("NOT OK: %ld descriptors, %ld before\n", n, before);
 	CHECK(answers > 100 && served > 100);
 	CHECK(EVENTUALLY(statusof("Threads:") <= threads + 20));
 	usleep(200000);

@@ -10,12 +10,6 @@
 
 static char bytes[SIZE], buf[SIZE];
 
-static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
 /* --- many messages -------------------------------------------------------- */
 
 struct many {
@@ -341,7 +335,7 @@ main(void)
 	struct sigaction sa = { .sa_handler = SIG_IGN };
 
 	sigaction(SIGPIPE, &sa, NULL);
-	finish(spawn(nothing, NULL));
+	finish(spawn(noop, NULL));
 	scratch();
 	for (int i = 0; i < SIZE; i++)
 		bytes[i] = (char)(i * 13 + i / 255);

@@ -6,12 +6,6 @@
 
 static char buf[64 << 10];
 
-static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
 /* Ways to end a call that has got a part of what it waits for. */
 enum ending { REST, END, RESET, ENDINGS };
 static const char *const endings[] = { "rest", "end", "reset" };
@@ -370,7 +364,7 @@ main(void)
 {
 	static const enum op ops[] = { RECV, RECVFROM, RECVMSG };
 
-	finish(spawn(nothing, NULL));
+	finish(spawn(noop, NULL));
 	for (int how = REST; how < ENDINGS; how++)
 		for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
 			waitall(TCP, ops[i], how);

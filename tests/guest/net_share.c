@@ -197,9 +197,7 @@ twoprocesses(void)
 
 	listener = listenon(&where, 100);
 	MUST(pipe(done_) == 0);
-	both = mmap(NULL, sizeof *both, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	MUST(both != MAP_FAILED);
+	both = mapshared(sizeof *both);
 	fflush(stdout);
 	pid = fork();
 	MUST(pid >= 0);

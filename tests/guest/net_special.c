@@ -21,12 +21,6 @@ static int fd;
 static long sum;
 static char buf[256];
 
-static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
 /* --- refused at once ------------------------------------------------------ */
 
 static void
@@ -359,7 +353,7 @@ files(void)
 int
 main(void)
 {
-	finish(spawn(nothing, NULL));
+	finish(spawn(noop, NULL));
 	refused();
 	semaphore();
 	atmaximum();

@@ -17,19 +17,6 @@ extern char **environ;
 static char *arguments[] = { (char *)"true", NULL };
 
 static void
-expect(pid_t pid, int want)
-{
-	int status = 0;
-
-	MUST(pid > 0);
-	while (waitpid(pid, &status, 0) != pid)
-		MUST(errno == EINTR);
-	if (status != want << 8)
-		printf("NOT OK: status %#x, not %#x\n", status, want << 8);
-	CHECK(status == want << 8);
-}
-
-static void
 child(unsigned n)
 {
 	pid_t pid = -1;
@@ -41,7 +28,7 @@ child(unsigned n)
 			compute(3000);
 			_exit(7);
 		}
-		expect(pid, 7);
+		reap(pid, 7);
 		break;
 	case 1:
 		pid = fork();
@@ -49,7 +36,7 @@ child(unsigned n)
 			execve(TRUE, arguments, environ);
 			_exit(127);
 		}
-		expect(pid, 0);
+		reap(pid, 0);
 		break;
 	case 2:
 		pid = vfork();
@@ -57,12 +44,12 @@ child(unsigned n)
 			execve(TRUE, arguments, environ);
 			_exit(127);
 		}
-		expect(pid, 0);
+		reap(pid, 0);
 		break;
 	case 3:
 		MUST(posix_spawn(&pid, TRUE, NULL, NULL, arguments, environ) ==
 		    0);
-		expect(pid, 0);
+		reap(pid, 0);
 		break;
 	default:
 		CHECK(system("exit 5") == 5 << 8);

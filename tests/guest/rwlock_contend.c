@@ -1,8 +1,6 @@
 /* Read-write locks under load, within a process and between two. */
 #include "guest.h"
 
-#include <sys/mman.h>
-
 struct shared {
 	pthread_rwlock_t lock;
 	long a, b, reads;
@@ -82,9 +80,7 @@ main(void)
 	static const int kinds[] = { PTHREAD_RWLOCK_PREFER_READER_NP,
 		PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP };
 
-	s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	MUST(s != MAP_FAILED);
+	s = mapshared(sizeof *s);
 	for (int shared = 0; shared < 2; shared++)
 		for (int k = 0; k < 2; k++) {
 			pthread_rwlockattr_t a;

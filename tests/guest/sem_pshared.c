@@ -1,8 +1,6 @@
 /* Unnamed semaphores in shared memory, between the threads of processes. */
 #include "guest.h"
 
-#include <sys/mman.h>
-
 struct shared {
 	sem_t ping, pong, all;
 	long total;
@@ -60,9 +58,7 @@ main(void)
 	pthread_t t[5];
 	pid_t pid;
 
-	s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	MUST(s != MAP_FAILED);
+	s = mapshared(sizeof *s);
 	SHOWE(sem_init(&s->ping, 1, 0));
 	SHOWE(sem_init(&s->pong, 1, 0));
 	SHOWE(sem_init(&s->all, 1, 0));

@@ -522,18 +522,12 @@ jumps(void)
 	printf("jumps\n");
 }
 
-static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
 int
 main(void)
 {
 	sem_init(&ready, 0, 0);
 	sem_init(&go, 0, 0);
-	finish(spawn(nothing, NULL));
+	finish(spawn(noop, NULL));
 	inhandlers();
 	stacked();
 	actions();

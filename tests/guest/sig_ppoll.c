@@ -86,12 +86,6 @@ job(void *arg)
 
 /* --- cancelled in it -------------------------------------------------------- */
 
-static void
-nothing(int sig)
-{
-	(void)sig;
-}
-
 static int
 blocked(void)
 {
@@ -155,7 +149,7 @@ main(void)
 				pthread_kill(t, SIGUSR1);
 			finish(t);
 		}
-	signal(SIGHUP, nothing);
+	signal(SIGHUP, interrupts);
 	for (enum how how = PPOLL; how <= EPOLL; how++) {
 		struct job j = { how, fds[0], 0 };
 		pthread_t t = spawn(unwound, &j);

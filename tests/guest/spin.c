@@ -1,8 +1,6 @@
 /* Spin locks: more threads than cores, owners that give way, two processes. */
 #include "guest.h"
 
-#include <sys/mman.h>
-
 struct shared {
 	pthread_spinlock_t lock;
 	long total;
@@ -61,9 +59,7 @@ main(void)
 {
 	pid_t pid;
 
-	s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	MUST(s != MAP_FAILED);
+	s = mapshared(sizeof *s);
 	SHOW(pthread_spin_init(&s->lock, PTHREAD_PROCESS_PRIVATE));
 	SHOW(pthread_spin_lock(&s->lock));
 	SHOW(pthread_spin_trylock(&s->lock));

@@ -38,16 +38,10 @@ chain(void *arg)
 }
 
 static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
-static void *
 makes(void *arg)
 {
 	while (!stopped())
-		finish(spawn(nothing, NULL));
+		finish(spawn(noop, NULL));
 	sem_post(&ended);
 	return arg;
 }

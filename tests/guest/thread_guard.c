@@ -8,12 +8,6 @@ static size_t guardsize = 4096, stacksize = 256 << 10;
 static long offset;
 
 static void *
-nothing(void *arg)
-{
-	return arg;
-}
-
-static void *
 touches(void *arg)
 {
 	pthread_attr_t a;
@@ -56,7 +50,7 @@ runs(void *(*fn)(void *))
 	pthread_attr_setguardsize(&a, guardsize);
 	/* Others around it, so that what lies below is not just unmapped. */
 	for (int i = 0; i < 20; i++)
-		MUST(pthread_create(&t, &a, nothing, NULL) == 0);
+		MUST(pthread_create(&t, &a, noop, NULL) == 0);
 	MUST(pthread_create(&t, &a, fn, &x) == 0);
 	pthread_join(t, NULL);
 	return 0;
@@ -99,7 +93,7 @@ main(void)
 		inchild("endless recursion, 1 MiB", recurse);
 		stacksize = 256 << 10;
 		/* The second round is forked from a process with threads. */
-		finish(spawn(nothing, NULL));
+		finish(spawn(noop, NULL));
 	}
 	return done();
 }

@@ -4,12 +4,6 @@
 static sem_t gate, running;
 
 static void *
-value(void *arg)
-{
-	return arg;
-}
-
-static void *
 exits(void *arg)
 {
 	pthread_exit((char *)arg + 1);
@@ -36,17 +30,17 @@ values(void)
 {
 	static int x;
 
-	SHOWN(finish(spawn(value, &x)) == &x);
-	SHOWN(finish(spawn(value, NULL)) == NULL);
+	SHOWN(finish(spawn(noop, &x)) == &x);
+	SHOWN(finish(spawn(noop, NULL)) == NULL);
 	SHOWN(finish(spawn(exits, &x)) == (char *)&x + 1);
 	for (long i = 0; i < 500; i++)
-		CHECK(finish(spawn(value, (void *)i)) == (void *)i);
+		CHECK(finish(spawn(noop, (void *)i)) == (void *)i);
 	pthread_t t[200];
 	for (long i = 0; i < 200; i++)
-		t[i] = spawn(i % 2 != 0 ? value : exits, (void *)i);
+		t[i] = spawn(i % 2 != 0 ? noop : exits, (void *)i);
 	for (long i = 199; i >= 0; i--)
 		CHECK(finish(t[i]) == (void *)(i % 2 != 0 ? i : i + 1));
-	t[0] = spawn(value, &x);
+	t[0] = spawn(noop, &x);
 	SHOW(pthread_join(t[0], NULL));
 }
 

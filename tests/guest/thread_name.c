@@ -70,16 +70,10 @@ numbered(void *arg)
 	return NULL;
 }
 
-static void *
-ends(void *arg)
-{
-	return arg;
-}
-
 static void
 ended(void)
 {
-	pthread_t t = spawn(ends, NULL);
+	pthread_t t = spawn(noop, NULL);
 	char buf[16];
 
 	CHECK(EVENTUALLY(pthread_getname_np(t, buf, sizeof buf) == ENOENT));

@@ -50,14 +50,6 @@ bytid(const void *a, const void *b)
 }
 
 static int
-byself(const void *a, const void *b)
-{
-	uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static int
 inforked(void)
 {
 	CHECK(gettid() == getpid() && raw() == getpid());
@@ -97,7 +89,7 @@ main(void)
 	tids[N] = gettid();
 	selfs[N] = (uintptr_t)pthread_self();
 	qsort(tids, N + 1, sizeof tids[0], bytid);
-	qsort(selfs, N + 1, sizeof selfs[0], byself);
+	qsort(selfs, N + 1, sizeof selfs[0], byaddress);
 	for (int i = 0; i < N; i++) {
 		CHECK(tids[i] != tids[i + 1]);
 		CHECK(selfs[i] != selfs[i + 1]);
