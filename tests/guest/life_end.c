@@ -7,80 +7,10 @@
  * guest: timeout=240
  */
 #undef NDEBUG
-#include "guest.h"
+#include "company.h"
 
 #include <assert.h>
-#include <fcntl.h>
 #include <sys/resource.h>
-
-#define COMPANY 200
-
-static sem_t ready, never;
-static FILE *null;
-static int pipefd[2];
-static volatile unsigned long sink;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void *
-computes(void *arg)
-{
-	sem_post(&ready);
-	for (unsigned long i = 0;; i++)
-		sink += i;
-	return arg;
-}
-
-static void *
-waits(void *arg)
-{
-	sem_post(&ready);
-	await(&never);
-	return arg;
-}
-
-static void *
-prints(void *arg)
-{
-	sem_post(&ready);
-	for (;;) {
-		fprintf(null, "%p\n", arg);
-		usleep(100);
-	}
-	return arg;
-}
-
-static void *
-allocates(void *arg)
-{
-	sem_post(&ready);
-	for (;;) {
-		free(malloc(1000));
-		usleep(100);
-	}
-	return arg;
-}
-
-static void *
-locks(void *arg)
-{
-	sem_post(&ready);
-	for (;;) {
-		pthread_mutex_lock(&lock);
-		sched_yield();
-		pthread_mutex_unlock(&lock);
-	}
-	return arg;
-}
-
-static void *
-receives(void *arg)
-{
-	char c;
-
-	sem_post(&ready);
-	CHECK(read(pipefd[0], &c, 1) == -2);
-	return arg;
-}
 
 static void
 first(void)
@@ -102,26 +32,18 @@ atquick(void)
 	CHECK(write(1, text, sizeof text - 1) == sizeof text - 1);
 }
 
+/* Two of two hundred compute. */
 static void
-company(void)
+crowd(void)
 {
-	static void *(*const fn[])(void *) = { waits, prints, allocates,
-		receives, waits, locks, receives, waits };
-	static pthread_attr_t a;
-	pthread_t t;
+	static entry *const fn[] = { waits, prints, allocates, receives, waits,
+		locks, receives, waits };
 
-	sem_init(&ready, 0, 0);
-	sem_init(&never, 0, 0);
-	null = fopen("/dev/null", "we");
-	MUST(null != NULL && pipe(pipefd) == 0);
-	pthread_attr_init(&a);
-	pthread_attr_setstacksize(&a, 64 << 10);
-	pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
-	for (int i = 0; i < COMPANY; i++)
-		MUST(pthread_create(&t, &a, i % 100 == 9 ? computes : fn[i % 8],
-			 NULL) == 0);
-	for (int i = 0; i < COMPANY; i++)
+	company(198, 8, fn);
+	for (int i = 0; i < 2; i++) {
+		pthread_detach(spawn(computes, NULL));
 		await(&ready);
+	}
 	printf("in the buffer\n");
 	atexit(first);
 	atexit(second);
@@ -193,7 +115,7 @@ static long with;
 static int
 bythread(void)
 {
-	company();
+	crowd();
 	finish(spawn(how, (void *)with));
 	return 99;
 }
@@ -201,7 +123,7 @@ bythread(void)
 static int
 bymain(void)
 {
-	company();
+	crowd();
 	how((void *)with);
 	return 99;
 }
@@ -209,7 +131,7 @@ bymain(void)
 static int
 byreturn(void)
 {
-	company();
+	crowd();
 	return 17;
 }
 
@@ -219,7 +141,7 @@ bytwo(void)
 {
 	pthread_t t;
 
-	company();
+	crowd();
 	fflush(stdout);
 	t = spawn(how, (void *)with);
 	finish(spawn(how, (void *)with));
@@ -252,7 +174,7 @@ athread(void)
 static int
 byhandler(void)
 {
-	company();
+	crowd();
 	atexit(athread);
 	finish(spawn(exits, (void *)24));
 	return 99;
@@ -268,7 +190,7 @@ nested(void)
 static int
 inhandler(void)
 {
-	company();
+	crowd();
 	atexit(nested);
 	finish(spawn(exits, (void *)26));
 	return 99;

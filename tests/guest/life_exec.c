@@ -1,37 +1,7 @@
 /* exec from any thread replaces the process: same pid, nothing left behind. */
-#include "guest.h"
-
-#include <fcntl.h>
+#include "company.h"
 
 static char *self;
-static sem_t ready, never;
-
-static void *
-blocks(void *arg)
-{
-	sem_post(&ready);
-	await(&never);
-	return arg;
-}
-
-static void *
-reads(void *arg)
-{
-	char c;
-
-	sem_post(&ready);
-	CHECK(read(*(int *)arg, &c, 1) == -2);
-	return arg;
-}
-
-static void *
-yields(void *arg)
-{
-	sem_post(&ready);
-	for (;;)
-		sched_yield();
-	return arg;
-}
 
 static void *
 execs(void *arg)
@@ -47,17 +17,11 @@ execs(void *arg)
 }
 
 static void
-company(void)
+crowd(void)
 {
-	static int p[2];
+	static entry *const fn[] = { yields, waits, receives };
 
-	sem_init(&ready, 0, 0);
-	sem_init(&never, 0, 0);
-	MUST(pipe2(p, O_CLOEXEC) == 0);
-	for (int i = 0; i < 10; i++)
-		spawn(i % 3 == 0 ? yields : i % 3 == 1 ? blocks : reads, p);
-	for (int i = 0; i < 10; i++)
-		await(&ready);
+	company(10, 3, fn);
 }
 
 static void *
@@ -67,12 +31,6 @@ fails(void *arg)
 
 	SHOWE(execv("/nonexistent", argv));
 	SHOWE(execv("/", argv));
-	return arg;
-}
-
-static void *
-quick(void *arg)
-{
 	return arg;
 }
 
@@ -96,13 +54,13 @@ look(const char *what, const char *pid)
 	    fds);
 	/* Here too threads can be made. */
 	for (int i = 0; i < 10; i++)
-		CHECK(finish(spawn(quick, &fds)) == &fds);
+		CHECK(finish(spawn(noop, &fds)) == &fds);
 }
 
 static int
 fromthread(void)
 {
-	company();
+	crowd();
 	finish(spawn(execs, (void *)(uintptr_t) "thread"));
 	return 97;
 }
@@ -110,7 +68,7 @@ fromthread(void)
 static int
 frommain(void)
 {
-	company();
+	crowd();
 	execs((void *)(uintptr_t) "main");
 	return 97;
 }
@@ -118,7 +76,7 @@ frommain(void)
 static int
 chain(void)
 {
-	company();
+	crowd();
 	finish(spawn(execs, (void *)(uintptr_t) "chain3"));
 	return 97;
 }
@@ -131,7 +89,7 @@ main(int argc, char **argv)
 		look(argv[1], argv[2]);
 		if (strncmp(argv[1], "chain", 5) == 0 && argv[1][5] > '0') {
 			argv[1][5]--;
-			company();
+			crowd();
 			finish(spawn(execs, argv[1]));
 		}
 		return done() + 6;
@@ -140,7 +98,7 @@ main(int argc, char **argv)
 	inchild("exec from a thread", fromthread);
 	finish(spawn(fails, NULL));
 	inchild("exec again and again", chain);
-	company();
+	crowd();
 	inchild("from a child of one with threads", fromthread);
 	/* In the end this process itself. */
 	finish(spawn(execs, (void *)(uintptr_t) "last"));

@@ -2,14 +2,9 @@
  * Ways for a process to end while threads live: the status is kept, atexit
  * handlers run once, buffered output appears.  Each in a child of its own.
  */
-#include "guest.h"
+#include "company.h"
 
 #include <sys/resource.h>
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
-static sem_t never, ready;
-static int pipefd[2];
 
 static void
 first(void)
@@ -23,67 +18,14 @@ second(void)
 	printf("atexit second\n");
 }
 
-static void *
-incond(void *arg)
-{
-	pthread_mutex_lock(&lock);
-	sem_post(&ready);
-	for (;;)
-		pthread_cond_wait(&cond, &lock);
-	return arg;
-}
-
-static void *
-insem(void *arg)
-{
-	sem_post(&ready);
-	await(&never);
-	return arg;
-}
-
-static void *
-inread(void *arg)
-{
-	char c;
-
-	sem_post(&ready);
-	CHECK(read(pipefd[0], &c, 1) == -2);
-	return arg;
-}
-
-static void *
-insleep(void *arg)
-{
-	sem_post(&ready);
-	sleep(1000);
-	return arg;
-}
-
-static void *
-inyield(void *arg)
-{
-	sem_post(&ready);
-	for (;;)
-		sched_yield();
-	return arg;
-}
-
 static void
-company(int busy)
+crowd(int busy)
 {
-	static void *(*const fn[])(
-	    void *) = { incond, insem, inread, insleep, inyield };
-	int kinds = busy ? 5 : 4;
+	static entry *const fn[] = { waitscond, waits, receives, sleeps };
 
-	sem_init(&never, 0, 0);
-	sem_init(&ready, 0, 0);
-	MUST(pipe(pipefd) == 0);
-	for (int i = 0; i < 20; i++)
-		pthread_detach(spawn(fn[i % 4], NULL));
-	for (int i = 0; i < 20; i++)
-		await(&ready);
-	for (int i = 4; i < kinds; i++)
-		pthread_detach(spawn(fn[i], NULL));
+	company(20, 4, fn);
+	if (busy)
+		pthread_detach(spawn(yields, NULL));
 	printf("something in the buffer\n");
 	atexit(first);
 	atexit(second);
@@ -126,7 +68,7 @@ killed(void *arg)
 static int
 exitfromthread(void)
 {
-	company(0);
+	crowd(0);
 	finish(spawn(exits, (void *)7));
 	return 99;
 }
@@ -134,7 +76,7 @@ exitfromthread(void)
 static int
 exitfromthreadbusy(void)
 {
-	company(1);
+	crowd(1);
 	finish(spawn(exits, (void *)8));
 	return 99;
 }
@@ -142,7 +84,7 @@ exitfromthreadbusy(void)
 static int
 underscorefromthread(void)
 {
-	company(1);
+	crowd(1);
 	finish(spawn(quick, (void *)9));
 	return 99;
 }
@@ -157,7 +99,7 @@ atquick(void)
 static int
 quickfromthread(void)
 {
-	company(0);
+	crowd(0);
 	at_quick_exit(atquick);
 	finish(spawn(quickexit, (void *)10));
 	return 99;
@@ -166,21 +108,21 @@ quickfromthread(void)
 static int
 mainreturns(void)
 {
-	company(0);
+	crowd(0);
 	return 3;
 }
 
 static int
 mainreturnsbusy(void)
 {
-	company(1);
+	crowd(1);
 	return 4;
 }
 
 static int
 abortfromthread(void)
 {
-	company(0);
+	crowd(0);
 	finish(spawn(aborts, NULL));
 	return 99;
 }
@@ -188,7 +130,7 @@ abortfromthread(void)
 static int
 killfromthread(void)
 {
-	company(0);
+	crowd(0);
 	finish(spawn(killed, NULL));
 	return 99;
 }

@@ -6,49 +6,26 @@
  *
  * guest: timeout=180
  */
-#include "guest.h"
+#include "company.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <ucontext.h>
 
 #define MARKED 0x5eed5eed5eed5eed
 
-static sem_t ready, never;
-static volatile unsigned long sink;
 static pthread_t mine;
 static char *page;
 static char dir[] = "life_fault.XXXXXX";
 static char self[4096];
 
-static void *
-computes(void *arg)
-{
-	sem_post(&ready);
-	for (unsigned long i = 0;; i++)
-		sink += i;
-	return arg;
-}
-
-static void *
-waits(void *arg)
-{
-	sem_post(&ready);
-	await(&never);
-	return arg;
-}
-
 static void
-company(void)
+crowd(void)
 {
-	sem_init(&ready, 0, 0);
-	sem_init(&never, 0, 0);
-	for (int i = 0; i < 20; i++)
-		pthread_detach(spawn(i % 10 == 0 ? computes : waits, NULL));
-	for (int i = 0; i < 20; i++)
-		await(&ready);
+	static entry *const fn[10] = { computes, [1 ... 9] = waits };
+
+	company(20, 10, fn);
 }
 
 /* Each has a register that says so, and an instruction of a known length. */
@@ -169,7 +146,7 @@ mend(void)
 	sigaction(SIGSEGV, &sa, NULL);
 	sigaction(SIGFPE, &sa, NULL);
 	sigaction(SIGILL, &sa, NULL);
-	company();
+	crowd();
 	for (int i = 0; i < 5; i++)
 		finish(spawn(mended, NULL));
 	mended(NULL);
@@ -185,7 +162,7 @@ dies(void)
 
 	setrlimit(RLIMIT_CORE, &all);
 	MUST(chdir(dir) == 0);
-	company();
+	crowd();
 	finish(spawn(faults, (void *)sig));
 	return 99;
 }

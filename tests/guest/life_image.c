@@ -6,77 +6,24 @@
  *
  * guest: timeout=240
  */
-#include "guest.h"
+#include "company.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define THREADS 12
 #define WAYS 8
 
 extern char **environ;
 static char self[PATH_MAX];
-static sem_t ready, never;
-static FILE *null;
-static volatile unsigned long sink;
-
-/* --- company -------------------------------------------------------------- */
-
-static void *
-computes(void *arg)
-{
-	sem_post(&ready);
-	for (unsigned long i = 0;; i++)
-		sink += i;
-	return arg;
-}
-
-static void *
-waits(void *arg)
-{
-	sem_post(&ready);
-	await(&never);
-	return arg;
-}
-
-static void *
-prints(void *arg)
-{
-	sem_post(&ready);
-	for (;;) {
-		fprintf(null, "%p\n", malloc(10));
-		usleep(50);
-	}
-	return arg;
-}
-
-static void *
-receives(void *arg)
-{
-	char c;
-
-	sem_post(&ready);
-	CHECK(read(*(int *)arg, &c, 1) == -2);
-	return arg;
-}
 
 static void
-company(void)
+crowd(void)
 {
-	static void *(*const fn[])(
-	    void *) = { computes, waits, prints, receives };
-	static int p[2];
+	static entry *const fn[] = { computes, waits, prints, receives };
 
-	sem_init(&ready, 0, 0);
-	sem_init(&never, 0, 0);
-	null = fopen("/dev/null", "we");
-	MUST(null != NULL && pipe2(p, O_CLOEXEC) == 0);
-	for (int i = 0; i < THREADS; i++)
-		pthread_detach(spawn(fn[i % 4], p));
-	for (int i = 0; i < THREADS; i++)
-		await(&ready);
+	company(12, 4, fn);
 }
 
 /* --- the new image -------------------------------------------------------- */
@@ -166,12 +113,6 @@ image(const char *what, int way, int number)
 	go(way, argv);
 }
 
-static void
-handles(int sig)
-{
-	(void)sig;
-}
-
 struct how {
 	int way;
 	int own;
@@ -216,7 +157,7 @@ static struct how how;
 static void
 setup(void)
 {
-	struct sigaction sa = { .sa_handler = handles };
+	struct sigaction sa = { .sa_handler = interrupts };
 	sigset_t set;
 
 	sigaction(SIGUSR1, &sa, NULL);
@@ -228,7 +169,7 @@ setup(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	umask(027);
 	MUST(dup2(open("/dev/null", O_RDONLY), 77) == 77);
-	company();
+	crowd();
 }
 
 static int
@@ -320,7 +261,7 @@ main(int argc, char **argv)
 		CHECK(fcntl(3, F_GETFD) == -1 || left == 200);
 		if (left == 0)
 			return done() + 6;
-		company();
+		crowd();
 		if (left % 2 == 0)
 			next(&left);
 		finish(spawn(next, &left));

@@ -2,13 +2,11 @@
  * Signals to a process whose every thread is parked: a handler runs, pause and
  * sleep end with EINTR, a default action still kills.
  */
-#include "guest.h"
+#include "company.h"
 
 #include <sys/time.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
-static sem_t never, ready, posted;
+static sem_t posted;
 static volatile sig_atomic_t alarms, terms, users;
 
 static void
@@ -37,31 +35,12 @@ onuser(int sig, siginfo_t *si, void *uc)
 	sem_post(&posted);
 }
 
-static void *
-incond(void *arg)
-{
-	pthread_mutex_lock(&lock);
-	sem_post(&ready);
-	for (;;)
-		pthread_cond_wait(&cond, &lock);
-	return arg;
-}
-
-static void *
-insem(void *arg)
-{
-	sem_post(&ready);
-	await(&never);
-	return arg;
-}
-
 static void
-company(void)
+crowd(void)
 {
-	for (int i = 0; i < 20; i++)
-		pthread_detach(spawn(i % 2 != 0 ? incond : insem, NULL));
-	for (int i = 0; i < 20; i++)
-		await(&ready);
+	static entry *const fn[] = { waits, waitscond };
+
+	company(20, 2, fn);
 }
 
 static void
@@ -103,7 +82,7 @@ mainonly(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	company();
+	crowd();
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 
 	MUST(pipe(p) == 0);
@@ -132,7 +111,7 @@ static int
 anyone(void)
 {
 	handlers(SA_RESTART);
-	company();
+	crowd();
 	while (sem_trywait(&posted) == 0)
 		continue;
 	for (int i = 0; i < 20; i++) {
@@ -158,7 +137,7 @@ static int
 termdefault(void)
 {
 	signal(SIGTERM, SIG_DFL);
-	company();
+	crowd();
 	spawn(poster, (void *)(long)SIGTERM);
 	await(&never);
 	return 0;
@@ -168,7 +147,7 @@ static int
 alarmdefault(void)
 {
 	signal(SIGALRM, SIG_DFL);
-	company();
+	crowd();
 	arm(10000);
 	pthread_mutex_lock(&lock);
 	for (;;)
@@ -180,7 +159,7 @@ static int
 ignored(void)
 {
 	signal(SIGTERM, SIG_IGN);
-	company();
+	crowd();
 	finish(spawn(poster, (void *)(long)SIGTERM));
 	usleep(1000);
 	return 6;
@@ -189,8 +168,6 @@ ignored(void)
 int
 main(void)
 {
-	sem_init(&never, 0, 0);
-	sem_init(&ready, 0, 0);
 	sem_init(&posted, 0, 0);
 	inchild("SIGTERM by default", termdefault);
 	inchild("SIGALRM by default", alarmdefault);
