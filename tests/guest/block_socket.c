@@ -1,9 +1,5 @@
 /* Socket pairs: echo by a hundred threads, every way to send and receive. */
-#include "guest.h"
-
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
+#include "net.h"
 
 #define N 50
 
@@ -150,18 +146,9 @@ big(void)
 static void *
 receivesfd(void *arg)
 {
-	char c, control[CMSG_SPACE(sizeof(int))], text[32] = "";
-	struct iovec v = { &c, 1 };
-	struct msghdr m = { .msg_iov = &v,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof control };
-	int fd = -1;
+	char text[32] = "";
+	int fd = recvfd(*(int *)arg);
 
-	CHECK(recvmsg(*(int *)arg, &m, MSG_CMSG_CLOEXEC) == 1);
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-	MUST(h != NULL && h->cmsg_type == SCM_RIGHTS);
-	memcpy(&fd, CMSG_DATA(h), sizeof fd);
 	/* A descriptor that came out of nowhere: block on it. */
 	CHECK(read(fd, text, sizeof text) == 5);
 	printf("through a passed descriptor: %s\n", text);
@@ -173,22 +160,10 @@ static void
 passing(void)
 {
 	int s[2], p[2];
-	char c = 'x', control[CMSG_SPACE(sizeof(int))];
-	struct iovec v = { &c, 1 };
-	struct msghdr m = { .msg_iov = &v,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof control };
 
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, s) == 0 && pipe(p) == 0);
 	pthread_t t = spawn(receivesfd, &s[1]);
-	memset(control, 0, sizeof control);
-	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(h), &p[0], sizeof(int));
-	CHECK(sendmsg(s[0], &m, 0) == 1);
+	sendfd(s[0], "x", p[0]);
 	close(p[0]);
 	usleep(500);
 	CHECK(write(p[1], "hello", 5) == 5);

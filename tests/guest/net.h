@@ -178,6 +178,54 @@ readall(int fd, void *buf, size_t n)
 	return at;
 }
 
+/* Sends the text with a descriptor over a UNIX socket. */
+static UNUSED void
+sendfd(int s, const char *text, int fd)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} u;
+	struct iovec v = { (void *)(uintptr_t)text, strlen(text) };
+	struct msghdr m = { .msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = u.space,
+		.msg_controllen = sizeof u.space };
+	struct cmsghdr *h;
+
+	memset(&u, 0, sizeof u);
+	h = CMSG_FIRSTHDR(&m);
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(h), &fd, sizeof fd);
+	CHECK(sendmsg(s, &m, 0) == (ssize_t)strlen(text));
+}
+
+/* Gets a descriptor, and the one byte that it came with. */
+static UNUSED int
+recvfd(int s)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} u;
+	char x;
+	struct iovec v = { &x, 1 };
+	struct msghdr m = { .msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = u.space,
+		.msg_controllen = sizeof u.space };
+	struct cmsghdr *h;
+	int fd = -1;
+
+	CHECK(recvmsg(s, &m, MSG_CMSG_CLOEXEC) == 1);
+	h = CMSG_FIRSTHDR(&m);
+	MUST(h != NULL && h->cmsg_type == SCM_RIGHTS);
+	memcpy(&fd, CMSG_DATA(h), sizeof fd);
+	return fd;
+}
+
 /* --- a call made by another thread ---------------------------------------- */
 
 enum op {

@@ -145,32 +145,11 @@ settime(void)
 static int
 passed(int fd)
 {
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} u;
-	char c = 'x';
-	struct iovec v = { &c, 1 };
-	struct msghdr m = { .msg_iov = &v,
-		.msg_iovlen = 1,
-		.msg_control = u.space,
-		.msg_controllen = sizeof u.space };
-	struct cmsghdr *h;
 	int p[2];
 
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, p) == 0);
-	memset(&u, 0, sizeof u);
-	h = CMSG_FIRSTHDR(&m);
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(h), &fd, sizeof fd);
-	MUST(sendmsg(p[0], &m, 0) == 1);
-	m.msg_controllen = sizeof u.space;
-	MUST(recvmsg(p[1], &m, 0) == 1);
-	h = CMSG_FIRSTHDR(&m);
-	MUST(h != NULL);
-	memcpy(&fd, CMSG_DATA(h), sizeof fd);
+	sendfd(p[0], "x", fd);
+	fd = recvfd(p[1]);
 	closepair(p);
 	return fd;
 }

@@ -225,30 +225,6 @@ lowat(void)
 	}
 }
 
-/* Messages of a UNIX stream that carry descriptors end the call. */
-static int
-passfd(int s, const char *text, int fd)
-{
-	union {
-		char space[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} u;
-	struct iovec v = { (void *)text, strlen(text) };
-	struct msghdr m = { .msg_iov = &v,
-		.msg_iovlen = 1,
-		.msg_control = u.space,
-		.msg_controllen = sizeof u.space };
-	struct cmsghdr *h;
-
-	memset(&u, 0, sizeof u);
-	h = CMSG_FIRSTHDR(&m);
-	h->cmsg_level = SOL_SOCKET;
-	h->cmsg_type = SCM_RIGHTS;
-	h->cmsg_len = CMSG_LEN(sizeof fd);
-	memcpy(CMSG_DATA(h), &fd, sizeof fd);
-	return sendmsg(s, &m, 0) == (ssize_t)strlen(text);
-}
-
 static void *
 passes(void *arg)
 {
@@ -257,14 +233,15 @@ passes(void *arg)
 	usleep(5000);
 	CHECK(write(fd, "aa", 2) == 2);
 	usleep(5000);
-	CHECK(passfd(fd, "bb", STDIN_FILENO));
+	sendfd(fd, "bb", STDIN_FILENO);
 	usleep(5000);
-	CHECK(passfd(fd, "cc", STDIN_FILENO));
+	sendfd(fd, "cc", STDIN_FILENO);
 	usleep(5000);
 	CHECK(shutdown(fd, SHUT_WR) == 0);
 	return NULL;
 }
 
+/* Messages of a UNIX stream that carry descriptors end the call. */
 static void
 rights(void)
 {
