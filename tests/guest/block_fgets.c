@@ -2,12 +2,10 @@
  * Fifty threads sleep in stdio's own reads, of which libc announces nothing:
  * the others must go on all the same.
  */
-#include "guest.h"
+#include "streams.h"
 
 #define N 50
 
-static int pipes[N][2];
-static FILE *in[N];
 static sem_t ready;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static long work, got;
@@ -48,14 +46,9 @@ int
 main(void)
 {
 	pthread_t t[N], w[4];
-	char line[64];
 
 	sem_init(&ready, 0, 0);
-	for (long i = 0; i < N; i++) {
-		MUST(pipe(pipes[i]) == 0);
-		in[i] = fdopen(pipes[i][0], "r");
-		t[i] = spawn(reads, (void *)i);
-	}
+	readers(t, N, reads);
 	for (int i = 0; i < N; i++)
 		await(&ready);
 	for (int round = 0; round < 3; round++) {
@@ -66,11 +59,8 @@ main(void)
 	}
 	printf("work done while they sleep: %ld, got %ld\n", work, got);
 	for (int i = 0; i < 5; i++)
-		for (int k = N - 1; k >= 0; k--) {
-			int n = snprintf(line, sizeof line, "line %d for %d\n",
-			    i, k);
-			CHECK(write(pipes[k][1], line, (size_t)n) == n);
-		}
+		for (int k = N - 1; k >= 0; k--)
+			tell(k, "line %d for %d\n", i, k);
 	for (int i = 0; i < N; i++)
 		close(pipes[i][1]);
 	for (int i = 0; i < N; i++) {

@@ -1,12 +1,7 @@
 /* The child of a fork goes on with stdio and libc's own calls, and makes threads. */
-#include "guest.h"
-
-#include <netdb.h>
+#include "streams.h"
 
 #define N 20
-
-static int pipes[N][2];
-static FILE *in[N];
 
 static void *
 reads(void *arg)
@@ -18,25 +13,12 @@ reads(void *arg)
 }
 
 static void
-start(pthread_t *t)
-{
-	for (long i = 0; i < N; i++) {
-		MUST(pipe(pipes[i]) == 0);
-		in[i] = fdopen(pipes[i][0], "r");
-		t[i] = spawn(reads, (void *)i);
-	}
-}
-
-static void
 end(pthread_t *t, int add)
 {
-	char line[32];
 	void *v = NULL;
 
-	for (int i = 0; i < N; i++) {
-		int n = snprintf(line, sizeof line, "%d\n", i + add);
-		CHECK(write(pipes[i][1], line, (size_t)n) == n);
-	}
+	for (int i = 0; i < N; i++)
+		tell(i, "%d\n", i + add);
 	for (int i = 0; i < N; i++) {
 		pthread_join(t[i], &v);
 		CHECK((long)v == i + add);
@@ -68,13 +50,13 @@ main(void)
 	pthread_t t[N], t2[N];
 	pid_t pid;
 
-	start(t);
+	readers(t, N, reads);
 	for (int round = 0; round < 5; round++) {
 		fflush(stdout);
 		pid = fork();
 		if (pid == 0) {
 			single();
-			start(t2);
+			readers(t2, N, reads);
 			single();
 			end(t2, 100);
 			fflush(stdout);

@@ -2,9 +2,8 @@
  * Processes are made in every way while threads wait in stdio: what the children
  * close before they call exec are not the parent's descriptors.
  */
-#include "guest.h"
+#include "streams.h"
 
-#include <fcntl.h>
 #include <spawn.h>
 #include <wordexp.h>
 
@@ -13,8 +12,6 @@
 
 extern char **environ;
 static char *self;
-static int pipes[N][2];
-static FILE *in[N];
 static long read_, made;
 
 static void *
@@ -111,29 +108,23 @@ int
 main(int argc, char **argv)
 {
 	pthread_t r[N], m[6];
-	char line[16];
 
 	self = argv[0];
 	if (argc > 1)
 		return atoi(argv[1]);
-	for (long i = 0; i < N; i++) {
-		MUST(pipe2(pipes[i], O_CLOEXEC) == 0);
-		in[i] = fdopen(pipes[i][0], "r");
-		r[i] = spawn(reads, (void *)i);
-	}
+	readers(r, N, reads);
 	for (long i = 0; i < 6; i++)
 		m[i] = spawn(makes, (void *)i);
 	for (int k = 0; k < 50; k++) {
-		int n = snprintf(line, sizeof line, "%d\n", k);
 		for (int i = 0; i < N; i++)
-			CHECK(write(pipes[i][1], line, (size_t)n) == n);
+			tell(i, "%d\n", k);
 		usleep(2000);
 	}
 	for (int i = 0; i < 6; i++)
 		finish(m[i]);
 	/* They still wait, and are still woken. */
 	for (int i = 0; i < N; i++) {
-		CHECK(write(pipes[i][1], "50\n", 3) == 3);
+		tell(i, "50\n");
 		close(pipes[i][1]);
 	}
 	for (int i = 0; i < N; i++) {

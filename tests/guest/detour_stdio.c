@@ -4,12 +4,10 @@
  *
  * guest: most=ms_peak:150
  */
-#include "guest.h"
+#include "streams.h"
 
 #define N 300
 
-static int pipes[N][2];
-static FILE *in[N];
 static sem_t ready;
 static long got;
 
@@ -58,21 +56,14 @@ main(void)
 	FILE *out;
 
 	sem_init(&ready, 0, 0);
-	for (long i = 0; i < N; i++) {
-		MUST(pipe(pipes[i]) == 0);
-		in[i] = fdopen(pipes[i][0], "r");
-		t[i] = spawn(reads, (void *)i);
-	}
+	readers(t, N, reads);
 	for (int i = 0; i < N; i++)
 		await(&ready);
 	usleep(200000);
 	nothingwritable();
 	for (int i = 0; i < 3; i++)
-		for (int k = N - 1; k >= 0; k--) {
-			int n = snprintf(line, sizeof line, "line %d for %d\n",
-			    i, k);
-			CHECK(write(pipes[k][1], line, (size_t)n) == n);
-		}
+		for (int k = N - 1; k >= 0; k--)
+			tell(k, "line %d for %d\n", i, k);
 	for (int i = 0; i < N; i++)
 		close(pipes[i][1]);
 	for (int i = 0; i < N; i++) {
