@@ -27,6 +27,14 @@ compute(long us)
 }
 
 static UNUSED void *
+burns(void *arg)
+{
+	while (!isover())
+		compute(100);
+	return arg;
+}
+
+static UNUSED void *
 pokes(void *arg)
 {
 	while (!isover())

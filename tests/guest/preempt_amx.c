@@ -103,15 +103,6 @@ computes(void *arg)
 	return NULL;
 }
 
-/* Where there are no tiles. */
-static void *
-justcomputes(void *arg)
-{
-	while (!isover())
-		compute(100);
-	return arg;
-}
-
 static void *
 idles(void *arg)
 {
@@ -138,7 +129,7 @@ main(void)
 			CHECK(want[i] == result(i));
 		}
 	for (long i = 0; i < THREADS; i++)
-		t[i] = spawn(may ? computes : justcomputes, (void *)i);
+		t[i] = spawn(may ? computes : burns, (void *)i);
 	letrun(1000);
 	for (int i = 0; i < THREADS; i++)
 		finish(t[i]);

@@ -4,62 +4,16 @@
  *
  * guest: least=preempts:20
  */
-#include "guest.h"
-
-#define MOST 32
-
-static volatile int plain;
-static _Atomic int atomic, spinning;
-
-static void *
-spinsplain(void *arg)
-{
-	spinning++;
-	while (plain == 0)
-		;
-	return arg;
-}
-
-static void *
-spinsatomic(void *arg)
-{
-	spinning++;
-	while (atomic == 0)
-		;
-	return arg;
-}
-
-/* Whichever runs first: this one waits in the same way for all the others. */
-static void *
-sets(void *arg)
-{
-	while (spinning != (int)(long)arg)
-		;
-	plain = 1;
-	atomic = 1;
-	return NULL;
-}
+#include "handover.h"
 
 /* CPU time of a chain of handovers in ms; a loaded machine does not add to it. */
 static int64_t
 chain(int spinners, int steps)
 {
 	int64_t start = now(CLOCK_PROCESS_CPUTIME_ID);
-	pthread_t t[MOST], setter;
 
-	for (int step = 0; step < steps; step++) {
-		plain = 0;
-		atomic = 0;
-		spinning = 0;
-		for (int i = 0; i < spinners; i++)
-			t[i] = spawn((step + i) % 2 != 0 ? spinsplain
-							 : spinsatomic,
-			    NULL);
-		setter = spawn(sets, (void *)(long)spinners);
-		for (int i = 0; i < spinners; i++)
-			finish(t[i]);
-		finish(setter);
-	}
+	for (int step = 0; step < steps; step++)
+		handover(spinners, step);
 	return (now(CLOCK_PROCESS_CPUTIME_ID) - start) / MSEC;
 }
 
@@ -86,6 +40,6 @@ main(void)
 {
 	handovers(1, 100, 5000);
 	handovers(4, 20, 3000);
-	handovers(MOST, 2, 3000);
+	handovers(SPINNERS, 2, 3000);
 	return done();
 }

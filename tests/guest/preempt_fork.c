@@ -5,6 +5,7 @@
  *
  * guest: least=preempts:8
  */
+#include "handover.h"
 #include "preempt.h"
 
 #include <spawn.h>
@@ -68,47 +69,10 @@ makes(void *arg)
 	return NULL;
 }
 
-static void *
-computes(void *arg)
-{
-	while (!isover())
-		compute(100);
-	return arg;
-}
-
-#define SPINNERS 4
-
-static volatile int flag;
-static _Atomic int spinning;
-
-static void *
-spins(void *arg)
-{
-	spinning++;
-	while (flag == 0)
-		;
-	return arg;
-}
-
-static void *
-sets(void *arg)
-{
-	while (spinning != SPINNERS)
-		;
-	flag = 1;
-	return arg;
-}
-
 static int
 again(void)
 {
-	pthread_t t[SPINNERS + 1];
-
-	for (int i = 0; i < SPINNERS; i++)
-		t[i] = spawn(spins, NULL);
-	t[SPINNERS] = spawn(sets, NULL);
-	for (int i = 0; i < SPINNERS + 1; i++)
-		finish(t[i]);
+	handover(4, 0);
 	return 3;
 }
 
@@ -129,7 +93,7 @@ main(void)
 		t[i] = spawn(makes, (void *)i);
 	t[MAKERS] = spawn(forks, NULL);
 	for (int i = 1; i < 5; i++)
-		t[MAKERS + i] = spawn(computes, NULL);
+		t[MAKERS + i] = spawn(burns, NULL);
 	letrun(1000);
 	for (int i = 0; i < MAKERS + 5; i++)
 		finish(t[i]);

@@ -166,14 +166,6 @@ feeds(void *arg)
 	return arg;
 }
 
-static void *
-computes(void *arg)
-{
-	while (!isover())
-		compute(100);
-	return arg;
-}
-
 int
 main(void)
 {
@@ -190,7 +182,7 @@ main(void)
 		t[i] = spawn(makescalls, (void *)i);
 	t[CALLERS] = spawn(feeds, NULL);
 	for (int i = 1; i < 5; i++)
-		t[CALLERS + i] = spawn(computes, NULL);
+		t[CALLERS + i] = spawn(burns, NULL);
 	letrun(1500);
 	for (int i = 0; i < CALLERS + 5; i++)
 		finish(t[i]);
