@@ -13,13 +13,6 @@ static pthread_cond_t finished = PTHREAD_COND_INITIALIZER;
 static long left; /* lock */
 
 static void *
-stay(void *arg)
-{
-	pass(&gate);
-	return arg;
-}
-
-static void *
 finish(void *arg)
 {
 	pthread_mutex_lock(&lock);
@@ -35,7 +28,7 @@ alive(const char *name)
 	resetgate(&gate);
 	start();
 	for (long i = 0; i < opt.n; i++)
-		threads[i] = spawn(stay, NULL, NULL);
+		threads[i] = spawn(bystander, &gate, NULL);
 	awaitall(&gate, opt.n);
 	opengate(&gate);
 	for (long i = 0; i < opt.n; i++)

@@ -257,4 +257,33 @@ resetgate(struct gate *gate)
 	gate->open = false;
 }
 
+/* A thread that is there, and waits. */
+static inline void *
+bystander(void *gate)
+{
+	pass(gate);
+	return NULL;
+}
+
+/*
+ * Measures -n threads from when they all begin, behind the gate, until the last
+ * has ended.  The i-th gets arg + i * step.
+ */
+static inline void
+together(struct gate *gate, void *(*fn)(void *), void *arg, size_t step)
+{
+	pthread_t *threads = allocate((size_t)opt.n, sizeof(*threads));
+
+	resetgate(gate);
+	for (long i = 0; i < opt.n; i++)
+		threads[i] = spawn(fn, (char *)arg + (size_t)i * step, NULL);
+	awaitall(gate, opt.n);
+	start();
+	opengate(gate);
+	for (long i = 0; i < opt.n; i++)
+		join(threads[i]);
+	stop();
+	free(threads);
+}
+
 #endif

@@ -8,13 +8,6 @@
 
 static struct gate gate = GATE_INITIALIZER;
 
-static void *
-blocked(void *arg)
-{
-	pass(&gate);
-	return arg;
-}
-
 /* Bytes of all lines of a /proc file that start with one of the names. */
 static double
 kibibytes(const char *path, const char *const *names)
@@ -84,14 +77,15 @@ main(int argc, char **argv)
 	/* The first thread starts the runtime: not part of the figures. */
 	resetgate(&gate);
 	gate.open = true;
-	join(spawn(blocked, NULL, &attr));
+	join(spawn(bystander, &gate, &attr));
 	resetgate(&gate);
 
 	rss = resident();
 	kmem = kernel();
 	start();
 	for (made = 0; made < opt.n; made++) {
-		int err = pthread_create(&threads[made], &attr, blocked, NULL);
+		int err =
+		    pthread_create(&threads[made], &attr, bystander, &gate);
 
 		if (err == EAGAIN && made > 0)
 			break;

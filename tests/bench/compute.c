@@ -11,7 +11,7 @@ static struct gate gate = GATE_INITIALIZER;
 static void *
 computes(void *arg)
 {
-	uint64_t v[WORDS], x = (uint64_t)(uintptr_t)arg + 1;
+	uint64_t v[WORDS], x = (uint64_t)(uintptr_t)arg;
 
 	for (long i = 0; i < WORDS; i++)
 		v[i] = x += 0x9e3779b97f4a7c15u;
@@ -28,21 +28,11 @@ computes(void *arg)
 int
 main(int argc, char **argv)
 {
-	pthread_t *threads;
-
 	opt.n = 4;
 	opt.times = 0;
 	options(argc, argv);
 	if (opt.times == 0)
 		opt.times = (long)(opt.target * 4e8);
-	threads = allocate((size_t)opt.n, sizeof(*threads));
-	for (long i = 0; i < opt.n; i++)
-		threads[i] = spawn(computes, (void *)i, NULL);
-	awaitall(&gate, opt.n);
-	start();
-	opengate(&gate);
-	for (long i = 0; i < opt.n; i++)
-		join(threads[i]);
-	stop();
+	together(&gate, computes, (void *)1, 1);
 	reporttime("compute", opt.n * opt.times);
 }

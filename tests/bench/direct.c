@@ -41,19 +41,8 @@ blocks(void *arg)
 static void
 run(long n)
 {
-	pthread_t *threads = allocate((size_t)opt.n, sizeof(*threads));
-
 	each = n;
-	resetgate(&gate);
-	for (long i = 0; i < opt.n; i++)
-		threads[i] = spawn(blocks, (void *)(intptr_t)(i + 1), NULL);
-	awaitall(&gate, opt.n);
-	start();
-	opengate(&gate);
-	for (long i = 0; i < opt.n; i++)
-		join(threads[i]);
-	stop();
-	free(threads);
+	together(&gate, blocks, (void *)1, 1);
 }
 
 /* An open file without a name. */

@@ -9,19 +9,14 @@
  * rate.cpu is requests per second of the server's CPU time; p50 and p99 are of
  * the time from a request to its answer, seen from here.
  */
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
-#include <sys/epoll.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-
-#include "latency.h"
 
 #define MAXSIZE 4096
 #define BATCH 256 /* connections made at a time */
-#define LATE 30.0 /* seconds without any answer */
 
 struct connection {
 	int fd;
@@ -30,21 +25,11 @@ struct connection {
 	uint32_t count; /* of requests: what they hold depends on it */
 };
 
-static struct connection *conns;
+#include "client.h"
+
 static size_t size = 64;
 static long active;
-static int epfd;
 static pid_t server;
-static struct sockaddr_in address;
-static long answered;
-
-static _Noreturn void
-fail(const char *what)
-{
-	fprintf(stderr, "%s\n", what);
-	kill(server, SIGKILL);
-	exit(1);
-}
 
 /* --- the server ---------------------------------------------------------- */
 
@@ -61,7 +46,7 @@ launch(char **argv)
 	if (server < 0)
 		die("fork", errno);
 	if (server == 0) {
-		/* Also when the client is ended from outside. */
+		/* However the client ends. */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out[1], STDOUT_FILENO);
 		close(out[0]);
@@ -74,9 +59,7 @@ launch(char **argv)
 	if (n <= 0)
 		fail("the server does not start");
 	port[n] = 0;
-	address = (struct sockaddr_in){ .sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-		.sin_port = htons((uint16_t)atoi(port)) };
+	serverport(port);
 }
 
 static double
@@ -140,96 +123,24 @@ ask(struct connection *c)
 	unsigned char buf[MAXSIZE];
 
 	c->count++;
-	c->got = 0;
 	compose(c, buf);
-	c->sent = nanoseconds();
-	if (send(c->fd, buf, size, MSG_NOSIGNAL) != (ssize_t)size)
-		fail("a request did not go out in one piece");
+	request(c, buf, size);
 }
 
-/* True when the answer is complete. */
 static bool
 answer(struct connection *c)
 {
 	unsigned char got[MAXSIZE], want[MAXSIZE];
-	ssize_t n = recv(c->fd, got, size - c->got, 0);
+	size_t n = receive(c, got, size - c->got);
 
-	if (n <= 0)
-		fail("the server closed a connection");
 	compose(c, want);
-	if (memcmp(got, want + c->got, (size_t)n) != 0)
+	if (memcmp(got, want + c->got, n) != 0)
 		fail("an answer is not what was sent");
-	c->got += (size_t)n;
+	c->got += n;
 	if (c->got < size)
 		return false;
-	sample(nanoseconds() - c->sent);
-	answered++;
+	complete(c);
 	return true;
-}
-
-/*
- * Until wanted answers have come, or for so many seconds; again: each answer is
- * followed by the connection's next request.
- */
-static void
-pump(long wanted, double seconds, bool again)
-{
-	struct epoll_event ev[256];
-	double now = wallclock(), end = now + seconds, late = now + LATE;
-	int n, i;
-
-	while (answered < wanted && now < end) {
-		n = epoll_wait(epfd, ev, 256, 100);
-		now = wallclock();
-		if (n > 0)
-			late = now + LATE;
-		else if (now > late)
-			fail("the server does not answer");
-		for (i = 0; i < n; i++) {
-			struct connection *c = ev[i].data.ptr;
-
-			if (answer(c) && again)
-				ask(c);
-		}
-	}
-}
-
-/* --- connections --------------------------------------------------------- */
-
-static void
-establish(struct connection *c)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
-	struct linger reset = { .l_onoff = 1 };
-	int one = 1;
-
-	c->fd = socket(AF_INET, SOCK_STREAM, 0);
-	if (c->fd < 0 ||
-	    connect(c->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-		fail("a connection failed");
-	setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	/* Thousands of ports must be free again for the next run. */
-	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-	if (epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &ev) != 0)
-		die("epoll_ctl", errno);
-}
-
-/* All of them, each proved by one request: their threads are there. */
-static void
-connectall(void)
-{
-	long i, j;
-
-	start();
-	for (i = 0; i < opt.n; i = j) {
-		answered = 0;
-		for (j = i; j < opt.n && j < i + BATCH; j++) {
-			establish(&conns[j]);
-			ask(&conns[j]);
-		}
-		pump(j - i, 1e9, false);
-	}
-	stop();
 }
 
 static void
@@ -277,18 +188,16 @@ main(int argc, char **argv)
 
 	arguments(argc, argv);
 	conns = allocate((size_t)opt.n, sizeof(*conns));
-	epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (epfd < 0)
-		die("epoll_create1", errno);
 	launch(argv + optind);
-	connectall();
+	/* Their threads are there then. */
+	start();
+	connectall(SOCK_STREAM, BATCH);
+	stop();
 	printf("connect.wall %.6g us\n", timing.wall / (double)opt.n * 1e6);
 
 	for (i = 0; i < active; i++)
 		ask(&conns[i * opt.n / active]);
-	pump(LONG_MAX, opt.target / 4, true);
-	memset(histogram, 0, sizeof(histogram));
-	answered = 0;
+	warmup();
 	cpu = servercpu();
 	wall = wallclock();
 	pump(LONG_MAX, opt.target, true);
@@ -304,11 +213,10 @@ main(int argc, char **argv)
 	printf("p99.wall %.6g ms\n", percentile(0.99));
 	report("tasks", status("Threads"), "tasks");
 	report("rss", status("VmHWM") / 1024, "MiB");
-	pump(answered + active, 1e9, false);
+	drain(active);
 
-	/* Nothing under way: now all must come to an end in order. */
-	for (i = 0; i < opt.n; i++)
-		close(conns[i].fd);
+	/* Now all must come to an end in order. */
+	disconnectall();
 	finish();
 	return 0;
 }

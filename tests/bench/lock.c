@@ -6,7 +6,6 @@
 #include "bench.h"
 
 static struct gate gate = GATE_INITIALIZER;
-static pthread_t *threads;
 
 /* Apart, so that counting does not disturb those that look at the mutex. */
 static struct {
@@ -32,13 +31,6 @@ contender(void *arg)
 	return NULL;
 }
 
-static void *
-bystander(void *arg)
-{
-	pass(&gate);
-	return arg;
-}
-
 static void
 alone(long n)
 {
@@ -50,16 +42,8 @@ alone(long n)
 static void
 contended(long each)
 {
-	resetgate(&gate);
-	for (long i = 0; i < opt.n; i++)
-		threads[i] = spawn(contender, &each, NULL);
-	awaitall(&gate, opt.n);
 	shared.count = 0;
-	start();
-	opengate(&gate);
-	for (long i = 0; i < opt.n; i++)
-		join(threads[i]);
-	stop();
+	together(&gate, contender, &each, 0);
 	if (shared.count != each * opt.n) {
 		fprintf(stderr, "the mutex let two threads in: %ld of %ld\n",
 		    shared.count, each * opt.n);
@@ -75,12 +59,11 @@ main(int argc, char **argv)
 	opt.n = 1;
 	options(argc, argv);
 	if (opt.n > 1) {
-		threads = allocate((size_t)opt.n, sizeof(*threads));
 		reportrate("contended",
 		    measure(contended, 100000 / opt.n) * opt.n);
 		return 0;
 	}
-	other = spawn(bystander, NULL, NULL);
+	other = spawn(bystander, &gate, NULL);
 	awaitall(&gate, 1);
 	reporttime("lock", measure(alone, 100000));
 	opengate(&gate);

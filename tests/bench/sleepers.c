@@ -17,19 +17,9 @@ sleeper(void *arg)
 int
 main(int argc, char **argv)
 {
-	pthread_t *threads;
-
 	opt.n = 10000;
 	opt.times = 10;
 	options(argc, argv);
-	threads = allocate((size_t)opt.n, sizeof(*threads));
-	for (long i = 0; i < opt.n; i++)
-		threads[i] = spawn(sleeper, NULL, NULL);
-	awaitall(&gate, opt.n);
-	start();
-	opengate(&gate);
-	for (long i = 0; i < opt.n; i++)
-		join(threads[i]);
-	stop();
+	together(&gate, sleeper, NULL, 0);
 	reporttime("sleep", opt.n * opt.times);
 }

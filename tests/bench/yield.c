@@ -4,7 +4,6 @@
 #include "bench.h"
 
 static struct gate gate = GATE_INITIALIZER;
-static pthread_t *threads;
 
 static void *
 yielder(void *arg)
@@ -20,15 +19,7 @@ yielder(void *arg)
 static void
 run(long times)
 {
-	resetgate(&gate);
-	for (long i = 0; i < opt.n; i++)
-		threads[i] = spawn(yielder, &times, NULL);
-	awaitall(&gate, opt.n);
-	start();
-	opengate(&gate);
-	for (long i = 0; i < opt.n; i++)
-		join(threads[i]);
-	stop();
+	together(&gate, yielder, &times, 0);
 }
 
 int
@@ -36,6 +27,5 @@ main(int argc, char **argv)
 {
 	opt.n = 2;
 	options(argc, argv);
-	threads = allocate((size_t)opt.n, sizeof(*threads));
 	reporttime("yield", measure(run, 20000 / opt.n) * opt.n);
 }

@@ -10,17 +10,12 @@
  * body of an answer of status 200; "udp", as exact, in a datagram.
  */
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
-
-#include "latency.h"
 
 #define BATCH 100 /* connections made at a time */
 #define HEAD 2048 /* the longest head of an HTTP answer */
-#define LATE 30.0 /* seconds without any answer */
 
 struct pair {
 	const char *request;
@@ -39,20 +34,12 @@ struct connection {
 	const struct pair *pair;
 };
 
-static struct connection *conns;
+#include "client.h"
+
 static struct pair *pairs;
 static size_t npairs;
 static enum { EXACT, HTTP, UDP } protocol;
-static int epfd;
-static struct sockaddr_in address = { .sin_family = AF_INET };
-static long answered, everything;
-
-static _Noreturn void
-fail(const char *what)
-{
-	fprintf(stderr, "%s\n", what);
-	exit(1);
-}
+static long everything;
 
 static void
 readpairs(const char *path)
@@ -85,12 +72,8 @@ static void
 ask(struct connection *c)
 {
 	c->pair = &pairs[c->turn++ % npairs];
-	c->got = 0;
 	c->nhead = protocol == HTTP ? 1 : 0;
-	c->sent = nanoseconds();
-	if (send(c->fd, c->pair->request, c->pair->nrequest, MSG_NOSIGNAL) !=
-	    (ssize_t)c->pair->nrequest)
-		fail("a request did not go out in one piece");
+	request(c, c->pair->request, c->pair->nrequest);
 }
 
 /* The part of data that is not of the head; *n is what is left. */
@@ -124,22 +107,17 @@ behindhead(struct connection *c, const char *data, size_t *n)
 	return data;
 }
 
-/* True when the answer is complete. */
 static bool
 answer(struct connection *c)
 {
 	static char buf[65536];
 	const char *data = buf;
 	size_t room = HEAD / 2, n;
-	ssize_t r;
 
 	if (c->nhead == 0)
 		room =
 		    protocol == UDP ? sizeof(buf) : c->pair->nanswer - c->got;
-	r = recv(c->fd, buf, room < sizeof(buf) ? room : sizeof(buf), 0);
-	if (r <= 0)
-		fail("the server closed a connection");
-	n = (size_t)r;
+	n = receive(c, buf, room < sizeof(buf) ? room : sizeof(buf));
 	if (c->nhead != 0)
 		data = behindhead(c, data, &n);
 	if (n > c->pair->nanswer - c->got ||
@@ -151,74 +129,9 @@ answer(struct connection *c)
 			fail("an answer is too short");
 		return false;
 	}
-	sample(nanoseconds() - c->sent);
-	answered++;
+	complete(c);
 	everything++;
 	return true;
-}
-
-static void
-establish(struct connection *c)
-{
-	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = c };
-	struct linger reset = { .l_onoff = 1 };
-	int one = 1;
-
-	c->fd = socket(AF_INET, protocol == UDP ? SOCK_DGRAM : SOCK_STREAM, 0);
-	if (c->fd < 0 ||
-	    connect(c->fd, (struct sockaddr *)&address, sizeof(address)) != 0)
-		die("connect", errno);
-	if (protocol != UDP) {
-		setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		/* The ports must be free again for the next run. */
-		setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-	}
-	if (epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &ev) != 0)
-		die("epoll_ctl", errno);
-	if (protocol == HTTP)
-		c->head = allocate(1, HEAD);
-}
-
-/* --- all of them --------------------------------------------------------- */
-
-/*
- * Until wanted answers have come, or for so many seconds; again: each answer is
- * followed by the connection's next request.
- */
-static void
-pump(long wanted, double seconds, bool again)
-{
-	struct epoll_event ev[256];
-	double now = wallclock(), end = now + seconds, late = now + LATE;
-	int n, i;
-
-	while (answered < wanted && now < end) {
-		n = epoll_wait(epfd, ev, 256, 100);
-		now = wallclock();
-		if (n > 0)
-			late = now + LATE;
-		else if (now > late)
-			fail("the server does not answer");
-		for (i = 0; i < n; i++)
-			if (answer(ev[i].data.ptr) && again)
-				ask(ev[i].data.ptr);
-	}
-}
-
-static void
-connectall(void)
-{
-	long i, j;
-
-	for (i = 0; i < opt.n; i = j) {
-		answered = 0;
-		for (j = i; j < opt.n && j < i + BATCH; j++) {
-			conns[j].turn = (uint32_t)j * 7;
-			establish(&conns[j]);
-			ask(&conns[j]);
-		}
-		pump(j - i, 1e9, false);
-	}
 }
 
 static void
@@ -256,8 +169,7 @@ arguments(int argc, char **argv)
 		    argv[0]);
 		exit(2);
 	}
-	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	address.sin_port = htons((uint16_t)atoi(argv[optind]));
+	serverport(argv[optind]);
 	readpairs(file);
 }
 
@@ -269,15 +181,15 @@ main(int argc, char **argv)
 
 	arguments(argc, argv);
 	conns = allocate((size_t)opt.n, sizeof(*conns));
-	epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (epfd < 0)
-		die("epoll_create1", errno);
-	connectall();
+	for (i = 0; i < opt.n; i++) {
+		conns[i].turn = (uint32_t)i * 7;
+		if (protocol == HTTP)
+			conns[i].head = allocate(1, HEAD);
+	}
+	connectall(protocol == UDP ? SOCK_DGRAM : SOCK_STREAM, BATCH);
 	for (i = 0; i < opt.n; i++)
 		ask(&conns[i]);
-	pump(LONG_MAX, opt.target / 4, true);
-	memset(histogram, 0, sizeof(histogram));
-	answered = 0;
+	warmup();
 	wall = wallclock();
 	pump(LONG_MAX, opt.target, true);
 	wall = wallclock() - wall;
@@ -286,11 +198,8 @@ main(int argc, char **argv)
 	report("rate", (double)answered / wall, "req/s");
 	report("p50", percentile(0.50), "ms");
 	report("p99", percentile(0.99), "ms");
-	/* What is under way must be answered too. */
-	answered = 0;
-	pump(opt.n, 1e9, false);
+	drain(opt.n);
 	report("requests", (double)everything, "requests");
-	for (i = 0; i < opt.n; i++)
-		close(conns[i].fd);
+	disconnectall();
 	return 0;
 }
