@@ -7,9 +7,10 @@ import os
 import signal
 import tempfile
 
-from client.load import load, write
-from client.visitors import renew, under_way, visitors
-from harness import answers, corpus, freeport
+from client.load import load
+from client.site import pairs, publish
+from client.visitors import graceful
+from harness import answers, freeport
 
 RESTARTS = 3
 
@@ -22,8 +23,6 @@ IN_KERNEL = 8
 CASES = [100, 900]
 
 SIZES = [0, 1, 100, 4096, 70000]
-# More than the sockets' buffers hold.
-LARGE = 20000000
 CONFIG = """
 ServerRoot {dir}
 ServerName localhost
@@ -48,10 +47,6 @@ User #65534
 """
 
 
-def content(size):
-    return corpus(size, size)
-
-
 def share(path):
     """Lets everybody in: Apache refuses to serve as root."""
     os.chmod(path, 0o777)
@@ -63,10 +58,7 @@ def share(path):
 def apache(half, servers=1, threads=1000, stop=signal.SIGTERM):
     port = freeport()
     share(half.dir)
-    os.makedirs(half.path("www"), exist_ok=True)
-    for size in [*SIZES, LARGE]:
-        with open(half.path(f"www/{size}"), "wb") as f:
-            f.write(content(size))
+    publish(half, SIZES)
     with open(half.path("conf"), "w") as f:
         f.write(CONFIG.format(dir=half.dir, port=port, servers=servers,
                               threads=threads, most=servers * threads))
@@ -76,27 +68,10 @@ def apache(half, servers=1, threads=1000, stop=signal.SIGTERM):
         yield server, port
 
 
-def pairs(half, sizes):
-    return write(half, [(b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % size,
-                         content(size)) for size in sizes])
-
-
 def bench(half, connections, seconds):
     with apache(half) as (server, port):
         return load(half, server, port, pairs(half, [100, 4096]), connections,
                     seconds, "http")
-
-
-def graceful(half):
-    # The processes that end need slots beside those that start.
-    with apache(half, 8, 50, stop=lambda: None) as (server, port):
-        files = {f"/{size}": content(size) for size in SIZES}
-        with visitors(half, port, files) as more:
-            for _ in range(RESTARTS):
-                renew(half, server, signal.SIGUSR1)
-                more()
-        under_way(half, port, f"/{LARGE}", content(LARGE),
-                  lambda: os.kill(server.pid, signal.SIGWINCH))
 
 
 def run(half):
@@ -104,5 +79,8 @@ def run(half):
         for connections in CASES:
             load(half, server, port, pairs(half, SIZES), connections, 0.5,
                  "http")
-    graceful(half)
+    # The processes that end need slots beside those that start.
+    with apache(half, 8, 50, stop=lambda: None) as (server, port):
+        graceful(half, server, port, SIZES, RESTARTS, signal.SIGUSR1,
+                 signal.SIGWINCH)
     return "every answer was right"

@@ -1,11 +1,10 @@
 """memcached: four workers under 50 connections, checked answers and load."""
 
 import contextlib
-import threading
 import zlib
 
 from client.load import load, write
-from harness import Wire, answers, check, freeport
+from harness import Wire, alongside, answers, check, freeport
 
 GS = 8
 
@@ -62,23 +61,13 @@ def stats(wire):
 def clients(port, half):
     """All of them connected at once."""
     wires = [Wire(port, half.timeout) for _ in range(CLIENTS)]
-    failures = []
 
     def client(n):
-        try:
-            with wires[n]:
-                talk(wires[n], n)
-        except Exception as e:
-            failures.append(e)
+        with wires[n]:
+            talk(wires[n], n)
 
-    threads = [threading.Thread(target=client, args=(n,), daemon=True)
-               for n in range(CLIENTS)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    if failures:
-        raise failures[0]
+    with alongside(CLIENTS, client):
+        pass
 
 
 @contextlib.contextmanager

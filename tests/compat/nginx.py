@@ -3,12 +3,12 @@ an end that lets the answers under way out.
 """
 
 import contextlib
-import os
 import signal
 
-from client.load import load, write
-from client.visitors import renew, under_way, visitors
-from harness import answers, corpus, freeport
+from client.load import load
+from client.site import pairs, publish
+from client.visitors import graceful
+from harness import answers, freeport
 
 RELOADS = 4
 
@@ -22,8 +22,6 @@ IN_KERNEL = (32 + 1) * (1 + RELOADS) + 1
 CASES = [10, 200]
 
 SIZES = [1, 1000, 65536, 200000]
-# More than the sockets' buffers hold.
-LARGE = 20000000
 CONFIG = """
 daemon off;
 worker_processes 1;
@@ -55,17 +53,10 @@ http {{
 """
 
 
-def content(size):
-    return corpus(size, size)
-
-
 @contextlib.contextmanager
 def nginx(half, stop=signal.SIGTERM):
     port = freeport()
-    os.makedirs(half.path("www"), exist_ok=True)
-    for size in [*SIZES, LARGE]:
-        with open(half.path(f"www/{size}"), "wb") as f:
-            f.write(content(size))
+    publish(half, SIZES)
     with open(half.path("conf"), "w") as f:
         f.write(CONFIG.format(dir=half.dir, port=port))
     with half.server(["/usr/sbin/nginx", "-p", half.dir, "-e",
@@ -74,26 +65,10 @@ def nginx(half, stop=signal.SIGTERM):
         yield server, port
 
 
-def pairs(half, sizes):
-    return write(half, [(b"GET /%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % size,
-                         content(size)) for size in sizes])
-
-
 def bench(half, connections, seconds):
     with nginx(half) as (server, port):
         return load(half, server, port, pairs(half, [1000, 65536]),
                     connections, seconds, "http")
-
-
-def graceful(half):
-    with nginx(half, stop=lambda: None) as (server, port):
-        files = {f"/{size}": content(size) for size in SIZES}
-        with visitors(half, port, files) as more:
-            for _ in range(RELOADS):
-                renew(half, server, signal.SIGHUP)
-                more()
-        under_way(half, port, f"/{LARGE}", content(LARGE),
-                  lambda: os.kill(server.pid, signal.SIGQUIT))
 
 
 def run(half):
@@ -101,5 +76,7 @@ def run(half):
         for connections in CASES:
             load(half, server, port, pairs(half, SIZES), connections, 0.5,
                  "http")
-    graceful(half)
+    with nginx(half, stop=lambda: None) as (server, port):
+        graceful(half, server, port, SIZES, RELOADS, signal.SIGHUP,
+                 signal.SIGQUIT)
     return "every answer was right"

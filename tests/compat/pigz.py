@@ -1,18 +1,17 @@
 """pigz: four compressing threads and a writer; readers when unpacking."""
 
-from harness import check, corpusfile, sha256
+from harness import corpusfile, roundtrip
 
 GS = 5
+SIZE = 32 << 20
 
 
 def setup(half):
-    corpusfile(half.shared, 32 << 20)
+    corpusfile(half.shared, SIZE)
 
 
 def run(half):
-    plain = corpusfile(half.shared, 32 << 20)
-    packed, again = half.path("packed"), half.path("again")
-    half.run(["/usr/bin/pigz", "-p4", "-4", "-n", "-c", plain], stdout=packed)
-    half.run(["/usr/bin/pigz", "-p4", "-d", "-c", packed], stdout=again)
-    check(sha256(again) == sha256(plain), "the round trip changed the data")
-    return sha256(packed)
+    return roundtrip(
+        half, SIZE,
+        ["/usr/bin/pigz", "-p4", "-4", "-n", "-c"],
+        ["/usr/bin/pigz", "-p4", "-d", "-c"])

@@ -8,7 +8,7 @@ import threading
 import time
 
 from client.load import load, write
-from harness import Failure, Wire, check, freeport
+from harness import Failure, Wire, alongside, check, freeport
 
 # Three for work in the background; the second I/O thread, where there is one.
 # The servers: for load, to save, and with what was saved.
@@ -62,23 +62,12 @@ def up(port):
 
 
 def clients(port, half):
-    failures = []
-
     def client(n):
-        try:
-            with Wire(port, half.timeout) as wire:
-                talk(wire, n)
-        except Exception as e:
-            failures.append(e)
+        with Wire(port, half.timeout) as wire:
+            talk(wire, n)
 
-    threads = [threading.Thread(target=client, args=(n,), daemon=True)
-               for n in range(CLIENTS)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    if failures:
-        raise failures[0]
+    with alongside(CLIENTS, client):
+        pass
 
 
 @contextlib.contextmanager

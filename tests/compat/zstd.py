@@ -1,20 +1,17 @@
 """zstd: four workers, and the reader and writer threads of its own I/O."""
 
-from harness import check, corpusfile, sha256
+from harness import corpusfile, roundtrip
 
 GS = 4
+SIZE = 48 << 20
 
 
 def setup(half):
-    corpusfile(half.shared, 48 << 20)
+    corpusfile(half.shared, SIZE)
 
 
 def run(half):
-    plain = corpusfile(half.shared, 48 << 20)
-    packed, again = half.path("packed"), half.path("again")
-    half.run(["/usr/bin/zstd", "-q", "-T4", "-5", "-B1MiB", "--asyncio", "-c",
-              plain], stdout=packed)
-    half.run(["/usr/bin/zstd", "-q", "-d", "--asyncio", "-c", packed],
-             stdout=again)
-    check(sha256(again) == sha256(plain), "the round trip changed the data")
-    return sha256(packed)
+    return roundtrip(
+        half, SIZE,
+        ["/usr/bin/zstd", "-q", "-T4", "-5", "-B1MiB", "--asyncio", "-c"],
+        ["/usr/bin/zstd", "-q", "-d", "--asyncio", "-c"])

@@ -558,6 +558,45 @@ def corpusfile(directory, size, seed=1):
     return path
 
 
+def roundtrip(half, size, pack, unpack):
+    """Packs a corpus and unpacks it again, by two commands that write to
+    standard output; gives the digest of what was packed.
+    """
+    plain = corpusfile(half.shared, size)
+    packed, again = half.path("packed"), half.path("again")
+    half.run([*pack, plain], stdout=packed)
+    half.run([*unpack, packed], stdout=again)
+    check(sha256(again) == sha256(plain), "the round trip changed the data")
+    return sha256(packed)
+
+
+@contextlib.contextmanager
+def alongside(count, work):
+    """Runs work(0) to work(count - 1) on threads of their own, beside the body
+    of the with statement, which gets the list of what they raised so far.  The
+    first of these is raised when all have ended.
+    """
+    failures = []
+
+    def guarded(n):
+        try:
+            work(n)
+        except Exception as e:
+            failures.append(e)
+
+    threads = [threading.Thread(target=guarded, args=(n,), daemon=True)
+               for n in range(count)]
+    for t in threads:
+        t.start()
+    try:
+        yield failures
+    finally:
+        for t in threads:
+            t.join()
+    if failures:
+        raise failures[0]
+
+
 def freeport():
     with socket.create_server(("127.0.0.1", 0)) as s:
         return s.getsockname()[1]

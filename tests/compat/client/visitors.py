@@ -10,7 +10,8 @@ import socket
 import threading
 import time
 
-from harness import check, members
+from client.site import LARGE, content
+from harness import alongside, check, members
 
 
 def fetch(port, path, timeout, begun=None):
@@ -36,36 +37,25 @@ def visitors(half, port, files, count=8):
     """
     stop = threading.Event()
     made = [0] * count
-    failures = []
 
     def visit(n):
         wanted = list(files.items())
-        try:
-            while not stop.is_set():
-                path, content = wanted[(made[n] + n) % len(wanted)]
-                check(fetch(port, path, half.timeout) == content,
-                      f"another {path}")
-                made[n] += 1
-        except Exception as e:
-            failures.append(e)
+        while not stop.is_set():
+            path, content = wanted[(made[n] + n) % len(wanted)]
+            check(fetch(port, path, half.timeout) == content,
+                  f"another {path}")
+            made[n] += 1
 
     def more(requests=5):
         want = [m + requests for m in made]
         while not failures and any(m < w for m, w in zip(made, want)):
             time.sleep(0.002)
 
-    threads = [threading.Thread(target=visit, args=(n,), daemon=True)
-               for n in range(count)]
-    for t in threads:
-        t.start()
-    try:
-        yield more
-    finally:
-        stop.set()
-        for t in threads:
-            t.join()
-    if failures:
-        raise failures[0]
+    with alongside(count, visit) as failures:
+        try:
+            yield more
+        finally:
+            stop.set()
 
 
 def renew(half, server, number):
@@ -78,7 +68,7 @@ def renew(half, server, number):
         time.sleep(0.002)
 
 
-def under_way(half, port, path, content, stop, count=20):
+def under_way(half, port, path, body, stop, count=20):
     """Requests whose answers have begun when stop() is called get all of
     them.
     """
@@ -90,19 +80,27 @@ def under_way(half, port, path, content, stop, count=20):
         begun.wait(half.timeout)
         go.wait(half.timeout)
 
-    def visit():
-        right.append(fetch(port, path, half.timeout, wait) == content)
+    def visit(n):
+        right.append(fetch(port, path, half.timeout, wait) == body)
 
-    threads = [threading.Thread(target=visit, daemon=True)
-               for _ in range(count)]
-    for t in threads:
-        t.start()
-    begun.wait(half.timeout)
-    stop()
-    # The server notices before the answers are taken from its hands.
-    time.sleep(0.1)
-    go.set()
-    for t in threads:
-        t.join()
+    with alongside(count, visit):
+        begun.wait(half.timeout)
+        stop()
+        # The server notices before the answers are taken from its hands.
+        time.sleep(0.1)
+        go.set()
     check(right == [True] * count, f"{right.count(True)} of {count} answers "
           "that had begun came to their end")
+
+
+def graceful(half, server, port, sizes, renewals, again, end):
+    """No request goes wrong while a signal tells the server to start anew, so
+    many times, nor one that is under way when a signal tells it to end.
+    """
+    files = {f"/{size}": content(size) for size in sizes}
+    with visitors(half, port, files) as more:
+        for _ in range(renewals):
+            renew(half, server, again)
+            more()
+    under_way(half, port, f"/{LARGE}", content(LARGE),
+              lambda: os.kill(server.pid, end))
