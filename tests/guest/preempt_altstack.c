@@ -9,7 +9,7 @@
 #define THREADS 6
 #define SIZE (64 << 10)
 
-static sem_t handled[THREADS];
+static sem_t handled[THREADS], ready;
 static __thread long me;
 static __thread char *mystack;
 static pthread_t receiver[THREADS];
@@ -54,6 +54,7 @@ receives(void *arg)
 	mine.ss_size = SIZE;
 	mine.ss_flags = 0;
 	MUST(sigaltstack(&mine, NULL) == 0);
+	sem_post(&ready);
 	while (!isover()) {
 		compute(1000);
 		CHECK(!onmystack());
@@ -85,12 +86,14 @@ main(void)
 	pthread_t sender;
 
 	sigaction(SIGUSR1, &sa, NULL);
+	sem_init(&ready, 0, 0);
 	for (long i = 0; i < THREADS; i++) {
 		sem_init(&handled[i], 0, 0);
 		receiver[i] = spawn(receives, (void *)i);
 	}
 	/* No signal before its stack is there. */
-	usleep(50000);
+	for (int i = 0; i < THREADS; i++)
+		await(&ready);
 	sender = spawn(sends, NULL);
 	letrun(1500);
 	finish(sender);
