@@ -274,6 +274,18 @@ rights(void)
 	closepair(s);
 }
 
+/* For three messages of up to 100 bytes. */
+static void
+room(struct mmsghdr mm[3], struct iovec v[3])
+{
+	memset(mm, 0, 3 * sizeof *mm);
+	for (int i = 0; i < 3; i++) {
+		v[i] = (struct iovec){ buf + 100 * i, 100 };
+		mm[i].msg_hdr.msg_iov = &v[i];
+		mm[i].msg_hdr.msg_iovlen = 1;
+	}
+}
+
 /* An error that comes after the first of many messages is for the next call. */
 static void
 many(void)
@@ -282,12 +294,7 @@ many(void)
 	struct iovec v[3];
 	int s[2];
 
-	memset(mm, 0, sizeof mm);
-	for (int i = 0; i < 3; i++) {
-		v[i] = (struct iovec){ buf + 100 * i, 100 };
-		mm[i].msg_hdr.msg_iov = &v[i];
-		mm[i].msg_hdr.msg_iovlen = 1;
-	}
+	room(mm, v);
 	udppair(s);
 	CHECK(write(s[1], "one", 3) == 3);
 	CHECK(write(s[1], "two", 3) == 3);
@@ -319,12 +326,7 @@ later(void)
 	struct iovec v[3];
 	int s[2];
 
-	memset(mm, 0, sizeof mm);
-	for (int i = 0; i < 3; i++) {
-		v[i] = (struct iovec){ buf + 100 * i, 100 };
-		mm[i].msg_hdr.msg_iov = &v[i];
-		mm[i].msg_hdr.msg_iovlen = 1;
-	}
+	room(mm, v);
 	udppair(s);
 	CHECK(write(s[1], "one", 3) == 3);
 	pthread_t t = spawn(refuses, s);
