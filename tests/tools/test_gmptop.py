@@ -351,6 +351,7 @@ class Life(TopCase):
         p = self.program()
         p.started("sleeps 1")
         os.kill(p.pid, signal.SIGSTOP)
+        os.waitpid(p.pid, os.WUNTRACED)  # all its threads have stopped
         r = run(GMPTOP, "--once", str(p.pid))
         os.kill(p.pid, signal.SIGCONT)
         self.assertEqual(r.returncode, 1)
