@@ -164,7 +164,9 @@ writeg(struct g *gp, void *arg)
 	}
 	if (status == Gwaiting) {
 		s->reason = (uint8_t)load_rlx(&gp->waitreason);
-		s->waitaddr = (uintptr_t)load_rlx(&gp->waitaddr);
+		/* A word of its own says nothing to anybody. */
+		if (s->reason != WAITSLEEP && s->reason != WAITSIGNAL)
+			s->waitaddr = (uintptr_t)load_rlx(&gp->waitaddr);
 		if (load_rlx(&gp->timer.pp) != NULL)
 			s->flags |= SNAPGTIMED;
 	}

@@ -241,8 +241,7 @@ class States(TopCase):
         look = json.loads(r.stdout.splitlines()[-1])
         by_name = {g["name"]: g for g in look["gs"]}
         self.assertIn(by_name["computes"]["state"], ("running", "runnable"))
-        self.assertGreater(by_name["computes"]["cpu"], 0)
-        # By samples, but it was nearly alone.
+        # By samples, and of a machine that may be busy: but it was alone.
         with open(f"/proc/{p.pid}/stat", encoding="ascii") as f:
             ticks = int(f.read().split()[13])
         self.assertGreater(by_name["computes"]["cpu_ns"] / 1e9,
