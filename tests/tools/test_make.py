@@ -124,7 +124,8 @@ class Make(Case):
             result = self.make("install", *args)
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual(self.files(), [
-                f"{prefix}/bin/gmprun", f"{prefix}/lib/libgmpthread.so"])
+                f"{prefix}/bin/gmp-top", f"{prefix}/bin/gmprun",
+                f"{prefix}/lib/libgmpthread.so"])
             where = self.dir + prefix
             out = run(f"{where}/bin/gmprun", "printenv", "LD_PRELOAD").stdout
             self.assertEqual(out, f"{where}/lib/libgmpthread.so\n")
