@@ -486,6 +486,8 @@ struct gthread {
 	uint64_t sigsaved;
 	uint32_t sigword;     /* atomic: what it waits for has come */
 	uint32_t handled;     /* what handlers have run: shim/sighandler.c */
+	uint32_t handlersoff; /* none may begin: shim/jump.c */
+	struct undo *undo;    /* what a jump gives back, innermost first */
 	uint32_t cancelagain; /* atomic; see shim/cancel.c */
 };
 struct gthread *gthreadof(struct g *gp);

@@ -10,22 +10,47 @@
 
 #include "shim/fd.h"
 
+static void
+closed(void *fd)
+{
+	fdclosed((int)(intptr_t)fd);
+}
+
+/* The kernel's call, which closes fd, and may wait: handlers jump out of it. */
+#define CLOSES(fd, call)                                                       \
+	({                                                                     \
+		struct undo closing_ = {                                       \
+			.fn = closed,                                          \
+			.arg = (void *)(intptr_t)(fd),                         \
+		};                                                             \
+                                                                               \
+		undobegin(&closing_);                                          \
+		long r_ = ong() ? TRY(call) : (call);                          \
+		undo(&closing_);                                               \
+		r_;                                                            \
+	})
+
+/* fdclosing() with handlers off, if it is true. */
+static bool
+closing(int fd)
+{
+	handlersoff();
+	if (fdclosing(fd))
+		return true;
+	handlerson();
+	return false;
+}
+
 EXPORT int
 close(int fd)
 {
-	long r;
-
 	if (schedmode() != MODE_MN)
 		return libc.close(fd);
 	cancelpoint();
-	if (!fdclosing(fd))
+	if (!closing(fd))
 		return (int)ioresult(-EBADF);
-	if (ong())
-		r = TRY(rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0));
-	else
-		r = rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0);
-	fdclosed(fd);
-	return (int)ioresult(r);
+	return (int)ioresult(
+	    CLOSES(fd, rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0)));
 }
 
 /*
@@ -127,14 +152,17 @@ dup(int fd)
 	return r;
 }
 
-/* Makes the number free to take.  EBUSY is what dup2(2) has for a race. */
+/*
+ * Makes the number free to take, with handlers off then.  EBUSY is what dup2(2) has
+ * for a race.
+ */
 static bool
 vacate(int to)
 {
-	if (fdclosing(to))
+	if (closing(to))
 		return true;
 	netpollmove(to);
-	if (fdclosing(to))
+	if (closing(to))
 		return true;
 	errno = EBUSY;
 	return false;
@@ -149,11 +177,7 @@ dup3(int fd, int to, int flags)
 		return libc.dup3(fd, to, flags);
 	if (!vacate(to))
 		return -1;
-	if (ong())
-		r = TRY(rawsyscall(SYS_dup3, fd, to, flags, 0, 0, 0));
-	else
-		r = rawsyscall(SYS_dup3, fd, to, flags, 0, 0, 0);
-	fdclosed(to);
+	r = CLOSES(to, rawsyscall(SYS_dup3, fd, to, flags, 0, 0, 0));
 	if (r >= 0)
 		fdduplicated(fd, to);
 	return (int)ioresult(r);
@@ -171,33 +195,23 @@ dup2(int fd, int to)
 /* --- streams -------------------------------------------------------------- */
 
 /* A stream without a descriptor has -1, which nobody waits for. */
-static int
+static void *
 closingstream(FILE *f)
 {
 	int fd = fileno_unlocked(f);
 
 	fdclosing(fd);
-	return fd;
-}
-
-static void
-closedstream(void *fd)
-{
-	fdclosed((int)(intptr_t)fd);
+	return (void *)(intptr_t)fd;
 }
 
 /*
- * Around libc's call, which may be cancelled as it writes what is left: the
- * number is not to be closed any more then.
+ * Around libc's call, which may be cancelled as it writes what is left, or jumped
+ * out of: the number is not to be closed any more then.
  */
 #define CLOSING(f, call)                                                       \
 	({                                                                     \
-		__typeof__(call) closed_;                                      \
-		intptr_t fd_ = closingstream(f);                               \
-		pthread_cleanup_push(closedstream, (void *)fd_);               \
-		closed_ = (call);                                              \
-		pthread_cleanup_pop(1);                                        \
-		closed_;                                                       \
+		handlersoff();                                                 \
+		UNDOING(closed, closingstream(f), call);                       \
 	})
 
 EXPORT int
@@ -206,10 +220,16 @@ fclose(FILE *f)
 	return CLOSING(f, libc.fclose(f));
 }
 
+static int
+waitsforchild(FILE *f)
+{
+	return ong() ? HANDOFFFN(libc.pclose(f)) : libc.pclose(f);
+}
+
 EXPORT int
 pclose(FILE *f)
 {
-	return CLOSING(f, ong() ? HANDOFFFN(libc.pclose(f)) : libc.pclose(f));
+	return CLOSING(f, waitsforchild(f));
 }
 
 #define FREOPEN(name)                                                          \

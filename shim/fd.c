@@ -317,8 +317,10 @@ fdhold(int fd)
 
 	while (info != NULL && nanotime() < end) {
 		n = load_acq(&info->flips);
+		handlersoff();
 		if ((n & 1) == 0 && cas_acqrel(&info->flips, n, n + 1))
 			return true;
+		handlerson();
 		gosched();
 	}
 	return false;
@@ -328,6 +330,7 @@ void
 fdrelease(int fd)
 {
 	xadd_acqrel(&infoof(fd, true)->flips, 1);
+	handlerson();
 }
 
 int
@@ -421,16 +424,32 @@ iowaits(struct iowait *w)
 	return true;
 }
 
+/* From here to the end of it no handler jumps away. */
+static bool
+join(struct iowait *w, int *err)
+{
+	handlersoff();
+	w->pd = netpollget(w->fd, w->mode, &w->look, err);
+	w->real = w->pd == NULL;
+	if (w->real)
+		handlerson();
+	return !w->real;
+}
+
+static void
+leave(struct iowait *w, bool passon)
+{
+	netpollput(w->pd, w->mode, passon);
+	w->pd = NULL;
+	handlerson();
+}
+
 bool
 iojoin(struct iowait *w)
 {
 	int err;
 
-	if (!iowaits(w))
-		return false;
-	w->pd = netpollget(w->fd, w->mode, &w->look, &err);
-	w->real = w->pd == NULL;
-	return w->pd != NULL;
+	return iowaits(w) && join(w, &err);
 }
 
 bool
@@ -444,11 +463,8 @@ ioagain(struct iowait *w, long *r)
 	if (!w->begun && !iowaits(w))
 		return false;
 	if (w->pd == NULL) {
-		w->pd = netpollget(w->fd, w->mode, &w->look, &err);
-		if (w->pd == NULL) {
-			w->real = true;
+		if (!join(w, &err))
 			return false;
-		}
 		if (err != 0)
 			return true;
 	}
@@ -483,8 +499,7 @@ ioagain(struct iowait *w, long *r)
 	 * of a number that was closed meanwhile nothing else would be left.
 	 */
 	err = w->number == netpollfd(w->pd) ? 0 : -EINTR;
-	netpollput(w->pd, w->mode, false);
-	w->pd = NULL;
+	leave(w, false);
 	interrupthook(gp);
 	cancelpoint();
 	if (err != 0 || sigfdready(w->signals) ||
@@ -500,11 +515,18 @@ ioagain(struct iowait *w, long *r)
 void
 ioend(struct iowait *w, long r)
 {
-	if (w->pd != NULL) {
-		netpollput(w->pd, w->mode, r != -EAGAIN);
-		w->pd = NULL;
-		gcheck();
-	}
+	if (w->pd != NULL)
+		leave(w, r != -EAGAIN);
+}
+
+void
+iogiveup(void *arg)
+{
+	struct iowait *w = arg;
+
+	if (w->pd != NULL)
+		netpollput(w->pd, w->mode, true);
+	w->pd = NULL;
 }
 
 long

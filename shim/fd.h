@@ -33,7 +33,7 @@ bool fddoesnotblock(int fd);
 
 /*
  * Bracket a change of O_NONBLOCK, so that one for an instant is not taken for the
- * program's.  Without fdrelease() when it is false: go on all the same.
+ * program's.  No handler runs in it.  Without fdrelease() when it is false: go on all the same.
  */
 bool fdhold(int fd);
 void fdrelease(int fd);
@@ -112,6 +112,17 @@ bool ioagain(struct iowait *w, long *r);
 
 /* The call is over with r, from the last try. */
 void ioend(struct iowait *w, long r);
+
+/*
+ * The kernel's call on w->fd, which may wait: handlers run, and the rest of w ends
+ * with it, however it ends.
+ */
+#define IOREAL(w, call)                                                        \
+	({                                                                     \
+		handlersoff();                                                 \
+		UNDOING(iogiveup, w, call);                                    \
+	})
+void iogiveup(void *w);
 
 /* libc's convention for a raw result. */
 static inline ssize_t

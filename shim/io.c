@@ -166,7 +166,7 @@ letgo(void *arg)
 	struct iowait *w = arg;
 
 	netpollrelease(w->pd);
-	ioend(w, 0);
+	iogiveup(w);
 }
 
 /*
@@ -181,11 +181,9 @@ transferheld(struct iowait *w, struct transfer *t)
 
 	w->fd = netpollhold(w->pd);
 	t->flags |= MSG_NOSIGNAL;
-	pthread_cleanup_push(letgo, w);
-	r = transferreal(w->fd, w, t);
+	r = UNDOING(letgo, w, transferreal(w->fd, w, t));
 	if (r < 0)
 		errno = waitederror(w, errno);
-	pthread_cleanup_pop(1);
 	return r;
 }
 
@@ -290,13 +288,6 @@ ttywaits(int fd, size_t n)
 	    group == getpgrp();
 }
 
-/* libc's call is cancelled: another thread gets what there is. */
-static void
-cancelled(void *w)
-{
-	ioend(w, 0);
-}
-
 /* Waits until poll says that fd is ready, then makes the call. */
 static ssize_t
 polled(int fd, enum pollmode mode, const struct iovec *iov, int n)
@@ -311,16 +302,14 @@ polled(int fd, enum pollmode mode, const struct iovec *iov, int n)
 	if (w.signals != 0 && total(iov, (size_t)n) < SIGFDSIZE)
 		return ANNOUNCE(vector(fd, mode, iov, n));
 	ready = sigfdready(w.signals) ? -EINTR : ioawait(&w);
-	pthread_cleanup_push(cancelled, &w);
 	if (ready == -EINTR && (r = sigfdread(w.signals, iov, n)) != 0)
 		;
 	else if (ready == -EINTR)
 		r = ioresult(ready);
 	else if (w.real)
-		r = HANDOFF(vector(w.fd, mode, iov, n));
+		r = IOREAL(&w, HANDOFF(vector(w.fd, mode, iov, n)));
 	else
-		r = ANNOUNCE(vector(w.fd, mode, iov, n));
-	pthread_cleanup_pop(0);
+		r = IOREAL(&w, ANNOUNCE(vector(w.fd, mode, iov, n)));
 	/*
 	 * A read that a terminal's hang-up ends fails with EIO; those that come
 	 * later find the end of the file.

@@ -67,18 +67,15 @@ void symstart(void);
 #define HANDOFF(call) BRACKET(entersyscallblock, call)
 
 /*
- * A function of libc that may come back into our hooks from inside.  Being
- * cancelled in it has to end the bracket too, or the hooks would take the G for
- * a kernel thread ever after.
+ * A function of libc that may come back into our hooks from inside.  Leaving it
+ * by a jump or by being cancelled has to end the bracket too, or the hooks would
+ * take the G for a kernel thread ever after.
  */
 #define HANDOFFFN(call)                                                        \
 	({                                                                     \
-		__typeof__(call) r_;                                           \
+		handlersoff();                                                 \
 		entersyscallfn();                                              \
-		pthread_cleanup_push(leavefn, NULL);                           \
-		r_ = (call);                                                   \
-		pthread_cleanup_pop(1);                                        \
-		r_;                                                            \
+		UNDOING(leavefn, NULL, call);                                  \
 	})
 void leavefn(void *unused);
 
@@ -162,6 +159,49 @@ bool tidcall(long nr, long args[6]);
 /* Wires the calling thread if the call changes its kernel thread. */
 void wirecall(long nr, const long args[6]);
 
+/* --- jump.c --------------------------------------------------------------- */
+/*
+ * A handler may jump away.  Between these two none begins on the calling thread:
+ * what comes waits, and ends a park.  For short steps, and for parks of which an
+ * interruption is noticed.  Do not nest.
+ */
+void handlersoff(void);
+void handlerson(void);
+
+/* What a call leaves behind when it is jumped out of, on its own stack. */
+struct undo {
+	struct undo *outer;
+	void (*fn)(void *);
+	void *arg;
+	bool cancel; /* or cancelled */
+	bool undone;
+	__pthread_unwind_buf_t buf;
+};
+/* Handlers are off; they are on from here to undo(), and after it. */
+void undobegin(struct undo *u);
+void undo(struct undo *u);
+
+/*
+ * fn(arg) after the call, whether it returns, is cancelled or jumped out of.  With
+ * handlers off, which end on.
+ */
+#define UNDOING(fn_, arg_, call)                                               \
+	({                                                                     \
+		__typeof__(call) undone_;                                      \
+		struct undo u_ = { .fn = (fn_),                                \
+			.arg = (arg_),                                         \
+			.cancel = true };                                      \
+                                                                               \
+		if (__sigsetjmp_cancel(u_.buf.__cancel_jmp_buf, 0) != 0) {     \
+			undo(&u_);                                             \
+			__pthread_unwind_next(&u_.buf);                        \
+		}                                                              \
+		undobegin(&u_);                                                \
+		undone_ = (call);                                              \
+		undo(&u_);                                                     \
+		undone_;                                                       \
+	})
+
 /* --- sig*.c: see signal.h -------------------------------------------------- */
 /* tgkill() of a tid of the program's; -1 and errno. */
 int threadkill(int tid, int sig);
@@ -188,10 +228,18 @@ bool siginterrupted(bool restarts);
  * something of the set.  The read's result, 0 when there was nothing.
  */
 #define SIGFDSIZE 128
+/* The program has a signalfd; atomic. */
+extern uint32_t sigfds __attribute__((visibility("hidden")));
 bool sigfdready(uint64_t set);
 ssize_t sigfdread(uint64_t set, const struct iovec *iov, int n);
 void sigopen(const sigset_t *mask);
 void sigclose(const sigset_t *mask);
+/*
+ * The same for a call that parks, in which handlers are off: the thread's mask, until
+ * a handler has run, which puts the old one back, or sigreturned().  NULL: none.
+ */
+void sigborrow(const sigset_t *mask);
+void sigreturned(void);
 /* timer_create(), of which the clock is one that the kernel knows. */
 int timersignalling(clockid_t clock, struct sigevent *ev, timer_t *timer);
 /* A mask as gthread has it, without what cannot be blocked. */

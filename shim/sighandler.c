@@ -11,6 +11,13 @@
  */
 #include "shim/signal.h"
 
+/* The call that gp is in holds what its handler might jump out of. */
+static bool
+handlerswait(struct g *gp)
+{
+	return oursignals(gp) && load_rlx(&gthreadof(gp)->handlersoff);
+}
+
 /* A fault of the instruction, or a write to a closed pipe: here or nowhere. */
 static bool
 synchronous(int sig, const siginfo_t *info)
@@ -24,7 +31,7 @@ synchronous(int sig, const siginfo_t *info)
 	case SIGSYS:
 		return info->si_code > 0;
 	case SIGPIPE:
-		return true;
+		return !onsystem() && !handlerswait(getg());
 	default:
 		return false;
 	}
@@ -78,7 +85,10 @@ onframe(int sig, siginfo_t *info, ucontext_t *uc, void *arg)
 	struct g *gp = getg();
 	struct gthread *th = gthreadof(gp);
 	uint64_t mask = maskof(uc), old;
+	/* A fault comes all the same, and its handler may jump away. */
+	uint32_t off = th->handlersoff;
 
+	th->handlersoff = 0;
 	altstackenter(gp, uc);
 	th->handled |=
 	    (act.sa_flags & SA_RESTART) ? HANDLED : HANDLED | HANDLEDINTR;
@@ -101,6 +111,7 @@ onframe(int sig, siginfo_t *info, ucontext_t *uc, void *arg)
 	kblockall();
 	/* From here to the kernel's return nothing comes between. */
 	gnotemask(maskof(uc) & ~UNBLOCKABLE);
+	th->handlersoff = off;
 	altstackleave(gp, uc);
 	sigmark(gp);
 }
@@ -188,6 +199,10 @@ accepted(struct g *gp, int sig, siginfo_t *info)
 		siglater();
 		return false;
 	}
+	if (handlerswait(gp)) {
+		gsoon(gp);
+		return false;
+	}
 	old = sigqlock();
 	got = sigtake(gp, BIT(sig), info);
 	sigqunlock(old);
@@ -217,9 +232,10 @@ onsignal(int sig, siginfo_t *info, void *context)
 			return;
 		}
 		if (oursignals(gp) && !gthreadof(gp)->vforked) {
-			if (info->si_code == SI_TKILL)
+			if (info->si_code == SI_TKILL || sig == SIGPIPE)
 				to = gp;
 			if (ginruntime(gp) || gthreadof(gp)->sigclosed ||
+			    handlerswait(gp) ||
 			    (to == NULL && gtid(gp) != getpid() &&
 				formain(sig) != NULL)) {
 				postsoon(to, gp, sig, info);

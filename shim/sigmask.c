@@ -1,8 +1,6 @@
 /*
  * Masks: a G's is gthread.sigmask, and that of the M that it is on (core/proc.c).
  */
-#include <setjmp.h>
-
 #include "shim/signal.h"
 
 uint64_t
@@ -14,9 +12,8 @@ sigmaskof(const sigset_t *set)
 	return mask & ~UNBLOCKABLE;
 }
 
-/* A kernel's set as libc's. */
-static sigset_t
-setof(uint64_t mask)
+sigset_t
+sigsetof(uint64_t mask)
 {
 	sigset_t set;
 
@@ -72,6 +69,29 @@ sigclose(const sigset_t *mask)
 	}
 }
 
+void
+sigborrow(const sigset_t *mask)
+{
+	struct gthread *th = gthreadof(getg());
+
+	if (mask == NULL)
+		return;
+	th->sigsaved = th->sigmask;
+	th->sigrestore = true;
+	sigsetmine(sigmaskof(mask));
+}
+
+void
+sigreturned(void)
+{
+	struct gthread *th = gthreadof(getg());
+
+	if (!th->sigrestore)
+		return;
+	th->sigrestore = false;
+	sigsetmine(th->sigsaved);
+}
+
 /* --- masks of the thread -------------------------------------------------- */
 
 /* 0 or an error number. */
@@ -101,7 +121,7 @@ changemask(int how, const sigset_t *set, sigset_t *old)
 		sigsetmine(mask);
 	}
 	if (old != NULL)
-		*old = setof(before);
+		*old = sigsetof(before);
 	return 0;
 }
 
@@ -129,7 +149,7 @@ sigpending(sigset_t *set)
 	int r = libc.sigpending(set);
 
 	if (r == 0 && oursignals(gp))
-		*set = setof(
+		*set = sigsetof(
 		    sigmaskof(set) | (sigwaiting(gp) & gthreadof(gp)->sigmask));
 	return r;
 }
@@ -163,7 +183,7 @@ sigrelse(int sig)
 static int
 bsdmask(int how, int mask)
 {
-	sigset_t set = setof((uint32_t)mask), old;
+	sigset_t set = sigsetof((uint32_t)mask), old;
 	uint64_t before;
 
 	if (sigprocmask(how, &set, &old) != 0)
@@ -190,67 +210,6 @@ siggetmask(void)
 	return bsdmask(SIG_BLOCK, 0);
 }
 
-/* --- jumps and contexts that carry a mask --------------------------------- */
-
-/* libc sets the mask of the jump behind our back: the G's has to follow. */
-static void
-jumpmask(const struct __jmp_buf_tag *env)
-{
-	struct g *gp = getg();
-
-	if (!env->__mask_was_saved || !oursignals(gp) || gthreadof(gp)->vforked)
-		return;
-	sigsetmine(sigmaskof((const sigset_t *)&env->__saved_mask));
-}
-
-#define JUMP(name)                                                             \
-	EXPORT void name(struct __jmp_buf_tag env[1], int val)                 \
-	{                                                                      \
-		jumpmask(env);                                                 \
-		libc.name(env, val);                                           \
-		__builtin_unreachable();                                       \
-	}
-
-JUMP(longjmp)
-JUMP(_longjmp)
-JUMP(siglongjmp)
-/* longjmp of a fortified program; no header has it. */
-JUMP(__longjmp_chk)
-
-static uint64_t
-contextmask(const ucontext_t *uc)
-{
-	uint64_t before;
-
-	if (!oursignals(getg()))
-		return 0;
-	before = gthreadof(getg())->sigmask;
-	sigsetmine(sigmaskof(&uc->uc_sigmask));
-	return before;
-}
-
-EXPORT int
-setcontext(const ucontext_t *uc)
-{
-	contextmask(uc);
-	return libc.setcontext(uc);
-}
-
-/*
- * The kernel knows the new mask already when libc saves the old one, so that is
- * set again when the context is resumed, unless the program gave it another.
- */
-EXPORT int
-swapcontext(ucontext_t *old, const ucontext_t *uc)
-{
-	uint64_t before = contextmask(uc), after = sigmaskof(&uc->uc_sigmask);
-	int r = libc.swapcontext(old, uc);
-
-	if (oursignals(getg()) && sigmaskof(&old->uc_sigmask) == after)
-		sigsetmine(before);
-	return r;
-}
-
 /* --- by syscall() --------------------------------------------------------- */
 
 long
@@ -260,7 +219,7 @@ rawsigmask(int how, const uint64_t *set, uint64_t *old)
 	int r;
 
 	if (set != NULL)
-		new = setof(*set);
+		new = sigsetof(*set);
 	r = sigprocmask(how, set != NULL ? &new : NULL, &before);
 	if (r == 0 && old != NULL)
 		memcpy(old, &before, sizeof(*old));

@@ -4,7 +4,7 @@
  *	sigaction.c	the program's actions
  *	sighandler.c	what the kernel calls, and how a handler of the program runs
  *	sigqueue.c	signals that wait for a thread, and how they get there
- *	sigmask.c	masks, and jumps that carry one
+ *	sigmask.c	masks
  *	sigkill.c	sending to a thread
  *	sigwait.c	waiting for signals
  *	sigaltstack.c	the threads' alternate stacks
@@ -95,8 +95,6 @@ void sigqunlock(uint64_t old);
  * first.  Locked.
  */
 bool sigtake(struct g *gp, uint64_t set, siginfo_t *info);
-/* The program has a signalfd; atomic. */
-extern uint32_t sigfds __attribute__((visibility("hidden")));
 /* What of that waits for gp, blocked or not. */
 uint64_t sigwaiting(struct g *gp);
 /* Queues one for gp and sees to it that it gets there.  0 or an error number. */
@@ -126,6 +124,8 @@ void sigkillforkchild(void);
 /* --- sigmask.c ------------------------------------------------------------ */
 /* Sets the calling G's mask, and handles what it lets in. */
 void sigsetmine(uint64_t mask);
+/* A kernel's set as libc's. */
+sigset_t sigsetof(uint64_t mask);
 
 /* --- sigaltstack.c -------------------------------------------------------- */
 /*

@@ -256,6 +256,10 @@ sigdeliver(struct g *gp)
 
 	if (deliverable(gp) == 0)
 		return;
+	if (load_rlx(&gthreadof(gp)->handlersoff)) {
+		gsoon(gp);
+		return;
+	}
 	old = kblockall();
 	sigmark(gp);
 	ksetmask(old);

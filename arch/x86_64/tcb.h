@@ -28,6 +28,18 @@ _Static_assert(offsetof(struct tcbhead, stack_guard) == 0x28, "compiler ABI");
 
 #define TCBALIGN 64
 
+/* The stack pointer in a jmp_buf of glibc's (jmpbuf-offsets.h), which mangles it. */
+static inline uintptr_t
+jmpbufsp(const long env[8])
+{
+	uintptr_t sp = (uintptr_t)env[6], guard;
+
+	__asm__("mov %%fs:%c1, %0"
+		: "=r"(guard)
+		: "i"(offsetof(struct tcbhead, pointer_guard)));
+	return (sp >> 17 | sp << 47) ^ guard;
+}
+
 /* True when wrfsbase may be used from user mode (AT_HWCAP2).  See gogo.S. */
 extern bool havefsgsbase;
 
