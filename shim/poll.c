@@ -4,9 +4,12 @@
  * Most event loops find something ready at once, and would pay for waiting in
  * vain: so each call first looks without waiting.  A few descriptors, and an
  * epoll set, are then waited for in the netpoller; many, whose registration
- * would cost more than a kernel thread, in the kernel without the P.  So is a
- * call with a signal mask: setting it, looking and waiting have to be one step.
- * A wait for nothing but time is a sleep.
+ * would cost more than a kernel thread, in the kernel without the P.  A wait for
+ * nothing but time is a sleep.
+ *
+ * A mask of the call's holds from its first wait to its end.  No handler begins
+ * meanwhile but where the wait was interrupted, and one that has run ends the
+ * call: so what is ready comes first, and what it brings is not lost.
  */
 #include <string.h>
 #include <sys/syscall.h>
@@ -51,14 +54,16 @@ struct joined {
 	short events[MAXJOIN];
 	unsigned n;
 	bool toomany;	  /* or too strange: not for the netpoller */
+	bool begun;	  /* has waited: handlers are off */
 	uint32_t word;	  /* set by an event */
 	int64_t ns;	  /* how long to wait; negative: without end */
 	int64_t deadline; /* known from the first wait on */
+	const sigset_t *mask;
 };
 
-#define JOINED(t)                                                              \
+#define JOINED(t, set)                                                         \
 	{                                                                      \
-		.ns = (t), .deadline = NODEADLINE                              \
+		.ns = (t), .deadline = NODEADLINE, .mask = (set)               \
 	}
 
 /* What the netpoller reports. */
@@ -90,6 +95,26 @@ leaveall(struct joined *j, unsigned n)
 }
 
 /*
+ * The wait was interrupted: handlers run, with the call's mask, or the thread is
+ * cancelled.  True: none has run, and the wait goes on.
+ */
+static bool
+resumed(void)
+{
+	struct g *gp = getg();
+	struct gthread *th = gthreadof(gp);
+
+	handlerson();
+	interrupthook(gp);
+	/* Unwinding does not end the call: its mask stays. */
+	if (cancelpending())
+		th->sigrestore = false;
+	cancelpoint();
+	handlersoff();
+	return load_rlx(&th->handled) == 0;
+}
+
+/*
  * The look has shown nothing: waits for an event.  True: look again.  False: *r
  * is 0 when the time is over, -EINTR, or -EPERM when this is not for the
  * netpoller.
@@ -97,16 +122,20 @@ leaveall(struct joined *j, unsigned n)
 static bool
 joinwait(struct joined *j, int *r)
 {
-	struct g *gp = getg();
-	struct gthread *th = gthreadof(gp);
 	enum fdkind kind;
 	unsigned i;
 
 	*r = -EPERM;
 	if (j->toomany)
 		return false;
-	if (j->ns >= 0 && j->deadline == NODEADLINE)
-		j->deadline = deadlinein(j->ns);
+	if (!j->begun) {
+		j->begun = true;
+		if (j->ns >= 0)
+			j->deadline = deadlinein(j->ns);
+		siguninterrupted();
+		handlersoff();
+		sigborrow(j->mask);
+	}
 	store_rlx(&j->word, 0);
 	for (i = 0; i < j->n; i++) {
 		if (!netpolljoin(&j->wait[i], j->fd[i], &j->look[i],
@@ -120,31 +149,60 @@ joinwait(struct joined *j, int *r)
 		    (kind != FDSOCKET && kind != FDNOWAIT))
 			netpollrearm(j->wait[i].pd);
 	}
-	store_rlx(&th->handled, 0);
 	*r = cancelpending() ? -EINTR : netpollblockany(&j->word, j->deadline);
 	leaveall(j, j->n);
 	for (i = 0; i < j->n; i++)
 		netpolllook(j->fd[i], &j->look[i]);
-	if (*r == -EINTR) {
-		interrupthook(gp);
-		cancelpoint();
-		return load_rlx(&th->handled) == 0;
-	}
+	if (*r == -EINTR)
+		return resumed();
 	if (*r != -ETIMEDOUT)
 		return true;
 	*r = 0;
 	return false;
 }
 
+/* The end of the call, with its result: what came since the wait is handled. */
+static int
+joinend(struct joined *j, int r)
+{
+	if (j->begun) {
+		sigreturned();
+		handlerson();
+	}
+	return r;
+}
+
 /*
- * poll() and ppoll() without a mask.  ns < 0: without end.  -EPERM as above;
- * anything else is the result.
+ * A signalfd is ready for what waits for the calling thread, of which the kernel
+ * knows nothing; r is how many are ready without.
  */
 static int
-polljoined(struct pollfd *fds, nfds_t n, int64_t ns)
+withsignals(struct pollfd *fds, nfds_t n, int r)
+{
+	nfds_t i;
+
+	if (likely(load_rlx(&sigfds) == 0) || r < 0)
+		return r;
+	for (i = 0; i < n; i++) {
+		if ((fds[i].events & POLLIN) == 0 ||
+		    (fds[i].revents & POLLIN) != 0 ||
+		    !sigfdready(fdsignals(fds[i].fd)))
+			continue;
+		r += fds[i].revents == 0;
+		fds[i].revents |= POLLIN;
+	}
+	return r;
+}
+
+/*
+ * poll() and ppoll().  ns < 0: without end.  -EPERM as above; anything else is the
+ * result.
+ */
+static int
+polljoined(struct pollfd *fds, nfds_t n, int64_t ns, const sigset_t *mask)
 {
 	struct gthread *th = gthreadof(getg());
-	struct joined j = JOINED(ns);
+	struct joined j = JOINED(ns, mask);
 	nfds_t i;
 	int r;
 
@@ -152,20 +210,21 @@ polljoined(struct pollfd *fds, nfds_t n, int64_t ns)
 	for (i = 0; !j.toomany && i < n; i++)
 		plan(&j, fds[i].fd, fds[i].events);
 	cancelpoint();
-	for (;;) {
-		store_rlx(&th->handled, 0);
-		r = (int)TRY(
-		    rawsyscall(SYS_poll, (long)fds, (long)n, 0, 0, 0, 0));
+	do {
+		if (!j.begun)
+			store_rlx(&th->handled, 0);
+		/* A signal that went to another thread does not end it. */
+		do
+			r = (int)TRY(rawsyscall(SYS_poll, (long)fds, (long)n, 0,
+			    0, 0, 0));
+		while (r == -EINTR && load_rlx(&th->handled) == 0);
+		r = withsignals(fds, n, r);
 		if (r > 0)
 			ioturn();
-		/* A signal that went to another thread. */
-		if (r == -EINTR && load_rlx(&th->handled) == 0)
-			continue;
 		if (r != 0 || ns == 0)
-			return r == -EPERM ? -EFAULT : r;
-		if (!joinwait(&j, &r))
-			return r;
-	}
+			return joinend(&j, r == -EPERM ? -EFAULT : r);
+	} while (joinwait(&j, &r));
+	return joinend(&j, r);
 }
 
 /* --- poll ----------------------------------------------------------------- */
@@ -183,10 +242,10 @@ poll(struct pollfd *fds, nfds_t n, int ms)
 		return sleepready(&ts, NULL);
 	}
 
-	int r = polljoined(fds, n, ms < 0 ? -1 : ms * 1000000ll);
+	int r = polljoined(fds, n, ms < 0 ? -1 : ms * 1000000ll, NULL);
 	if (r != -EPERM)
 		return (int)ioresult(r);
-	return HANDOFF(libc.poll(fds, n, ms));
+	return withsignals(fds, n, HANDOFF(libc.poll(fds, n, ms)));
 }
 
 /* An array that is too small is libc's to complain about. */
@@ -207,15 +266,16 @@ ppoll(struct pollfd *fds, nfds_t n, const struct timespec *tmo,
 	if (n == 0 && tmo != NULL && mask == NULL)
 		return sleepready(tmo, NULL);
 	if (!waits(tmo))
-		return ANNOUNCE(OPENED(mask, libc.ppoll(fds, n, tmo, mask)));
+		return withsignals(fds, n,
+		    ANNOUNCE(OPENED(mask, libc.ppoll(fds, n, tmo, mask))));
 
-	int r = -EPERM, err;
-	if (mask == NULL)
-		r = polljoined(fds, n,
-		    tmo == NULL ? -1 : deadlineof(tmo, &err));
+	int err,
+	    r = polljoined(fds, n, tmo == NULL ? -1 : deadlineof(tmo, &err),
+		mask);
 	if (r != -EPERM)
 		return (int)ioresult(r);
-	return HANDOFF(OPENED(mask, libc.ppoll(fds, n, tmo, mask)));
+	return withsignals(fds, n,
+	    HANDOFF(OPENED(mask, libc.ppoll(fds, n, tmo, mask))));
 }
 
 EXPORT int
@@ -245,29 +305,48 @@ clearset(fd_set *set, int n)
 }
 
 /*
- * select() that does not wait.  Unlike the real one it leaves the sets alone
- * when nothing is ready, for the call that waits.  A program that has sets of
- * more than FD_SETSIZE goes without the look.
+ * select() that does not wait: the system call.  Unlike the real one it leaves the
+ * sets alone when nothing is ready, for the call that waits.  A program that has
+ * sets of more than FD_SETSIZE goes without the look.
  */
 static int
 selectnow(int n, fd_set *r, fd_set *w, fd_set *e)
 {
+	struct timespec now = zero;
 	fd_set nr, nw, ne;
+	int ready, fd;
 
 	if (n < 0 || n > FD_SETSIZE)
 		return 0;
 	copyset(&nr, r, n);
 	copyset(&nw, w, n);
 	copyset(&ne, e, n);
-
-	int ready = ANNOUNCE(libc.pselect(n, r == NULL ? NULL : &nr,
-	    w == NULL ? NULL : &nw, e == NULL ? NULL : &ne, &zero, NULL));
+	ready = (int)TRY(rawsyscall(SYS_pselect6, n, r == NULL ? 0 : (long)&nr,
+	    w == NULL ? 0 : (long)&nw, e == NULL ? 0 : (long)&ne, (long)&now,
+	    0));
+	if (ready < 0)
+		return ready;
+	/* As in withsignals(). */
+	for (fd = 0; unlikely(load_rlx(&sigfds) != 0) && r != NULL && fd < n;
+	     fd++)
+		if (FD_ISSET(fd, r) && !FD_ISSET(fd, &nr) &&
+		    sigfdready(fdsignals(fd))) {
+			FD_SET(fd, &nr);
+			ready++;
+		}
 	if (ready > 0) {
 		copyset(r, r == NULL ? NULL : &nr, n);
 		copyset(w, w == NULL ? NULL : &nw, n);
 		copyset(e, e == NULL ? NULL : &ne, n);
 	}
 	return ready;
+}
+
+/* Our look at n descriptors sees what the kernel's does not. */
+static bool
+knowsmore(int n)
+{
+	return load_rlx(&sigfds) != 0 && n >= 0 && n <= FD_SETSIZE;
 }
 
 /* The descriptors of the sets. */
@@ -293,54 +372,56 @@ planset(struct joined *j, int n, const fd_set *r, const fd_set *w,
 }
 
 /*
- * select() and pselect() without a mask.  ns < 0: without end.  -EPERM: only the
- * kernel can wait for these; else the result, with errno.
+ * select() and pselect().  ns < 0: without end.  -EPERM: only the kernel can wait
+ * for these; else the result, or -errno.
  */
 static int
-selectjoined(int n, fd_set *r, fd_set *w, fd_set *e, int64_t ns)
+selectjoined(int n, fd_set *r, fd_set *w, fd_set *e, int64_t ns,
+    const sigset_t *mask)
 {
 	struct gthread *th = gthreadof(getg());
-	struct joined j = JOINED(ns);
+	struct joined j = JOINED(ns, mask);
 	int ready;
 
 	planset(&j, n, r, w, e);
-	for (;;) {
-		store_rlx(&th->handled, 0);
-		ready = selectnow(n, r, w, e);
-		if (ready < 0 && errno == EINTR && load_rlx(&th->handled) == 0)
-			continue;
+	cancelpoint();
+	do {
+		if (!j.begun)
+			store_rlx(&th->handled, 0);
+		do
+			ready = selectnow(n, r, w, e);
+		while (ready == -EINTR && load_rlx(&th->handled) == 0);
 		if (ready != 0)
-			return ready;
-		if (joinwait(&j, &ready))
-			continue;
-		if (ready == 0) {
-			/* selectnow() leaves the sets alone. */
-			clearset(r, n);
-			clearset(w, n);
-			clearset(e, n);
-		}
-		return ready == -EPERM ? ready : (int)ioresult(ready);
+			return joinend(&j, ready);
+	} while (ns != 0 && joinwait(&j, &ready));
+	if (ready == 0) {
+		/* selectnow() leaves the sets alone. */
+		clearset(r, n);
+		clearset(w, n);
+		clearset(e, n);
 	}
+	return joinend(&j, ready);
 }
 
 EXPORT int
 pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *tmo,
     const sigset_t *mask)
 {
+	int err, ready;
+
 	if (!ong())
 		return OPENED(mask, libc.pselect(n, r, w, e, tmo, mask));
 	if (n == 0 && tmo != NULL && mask == NULL)
 		return sleepready(tmo, NULL);
-	if (!waits(tmo))
+	if (!waits(tmo) &&
+	    (mask != NULL || tmo->tv_sec != 0 || tmo->tv_nsec != 0 ||
+		!knowsmore(n)))
 		return ANNOUNCE(
 		    OPENED(mask, libc.pselect(n, r, w, e, tmo, mask)));
-
-	int ready = -EPERM, err;
-	if (mask == NULL)
-		ready = selectjoined(n, r, w, e,
-		    tmo == NULL ? -1 : deadlineof(tmo, &err));
+	ready = selectjoined(n, r, w, e,
+	    tmo == NULL ? -1 : deadlineof(tmo, &err), mask);
 	if (ready != -EPERM)
-		return ready;
+		return (int)ioresult(ready);
 	return HANDOFF(OPENED(mask, libc.pselect(n, r, w, e, tmo, mask)));
 }
 
@@ -369,7 +450,8 @@ select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *tmo)
 		return ANNOUNCE(libc.select(n, r, w, e, tmo));
 	if (n == 0 && tmo != NULL)
 		return selectsleep(tmo);
-	if (tmo != NULL && tmo->tv_sec == 0 && tmo->tv_usec == 0)
+	if (tmo != NULL && tmo->tv_sec == 0 && tmo->tv_usec == 0 &&
+	    !knowsmore(n))
 		return ANNOUNCE(libc.select(n, r, w, e, tmo));
 
 	int64_t ns = -1;
@@ -378,7 +460,7 @@ select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *tmo)
 		__builtin_add_overflow(ns, tmo->tv_usec * 1000, &ns)))
 		ns = -1;
 	int64_t start = nanotime();
-	int ready = selectjoined(n, r, w, e, ns);
+	int ready = selectjoined(n, r, w, e, ns, NULL);
 	if (ready == -EPERM)
 		return HANDOFF(libc.select(n, r, w, e, tmo));
 	if (tmo != NULL) {
@@ -389,7 +471,7 @@ select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *tmo)
 		tmo->tv_sec = ns / NSEC_PER_SEC;
 		tmo->tv_usec = ns % NSEC_PER_SEC / 1000;
 	}
-	return ready;
+	return (int)ioresult(ready);
 }
 
 /* --- epoll ---------------------------------------------------------------- */
@@ -398,22 +480,24 @@ select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *tmo)
  * An epoll set is a descriptor that can be polled itself.  Against a kernel thread
  * that sleeps in epoll_wait() this saves a sixth of the CPU time while there are
  * few events, and costs nothing while there are many.  ns < 0: without end.
- * -EPERM: not for the netpoller; else the result, with errno.
+ * -EPERM: not for the netpoller; else the result, or -errno.
  */
 static int
-epolljoined(int ep, struct epoll_event *ev, int n, int64_t ns)
+epolljoined(int ep, struct epoll_event *ev, int n, int64_t ns,
+    const sigset_t *mask)
 {
-	struct joined j = JOINED(ns);
+	struct joined j = JOINED(ns, mask);
 	int r;
 
 	plan(&j, ep, POLLIN);
-	for (;;) {
-		r = ANNOUNCE(libc.epoll_wait(ep, ev, n, 0));
+	cancelpoint();
+	do {
+		r = (int)TRY(
+		    rawsyscall(SYS_epoll_wait, ep, (long)ev, n, 0, 0, 0));
 		if (r != 0 || ns == 0)
-			return r;
-		if (!joinwait(&j, &r))
-			return r == -EPERM ? r : (int)ioresult(r);
-	}
+			return joinend(&j, r);
+	} while (joinwait(&j, &r));
+	return joinend(&j, r);
 }
 
 EXPORT int
@@ -422,15 +506,17 @@ epoll_wait(int ep, struct epoll_event *ev, int n, int ms)
 	if (!ong())
 		return libc.epoll_wait(ep, ev, n, ms);
 
-	int r = epolljoined(ep, ev, n, ms < 0 ? -1 : ms * 1000000ll);
+	int r = epolljoined(ep, ev, n, ms < 0 ? -1 : ms * 1000000ll, NULL);
 	if (r != -EPERM)
-		return r;
+		return (int)ioresult(r);
 	return HANDOFF(libc.epoll_wait(ep, ev, n, ms));
 }
 
 EXPORT int
 epoll_pwait(int ep, struct epoll_event *ev, int n, int ms, const sigset_t *mask)
 {
+	int r;
+
 	if (mask == NULL)
 		return epoll_wait(ep, ev, n, ms);
 	if (!ong())
@@ -438,6 +524,9 @@ epoll_pwait(int ep, struct epoll_event *ev, int n, int ms, const sigset_t *mask)
 	if (ms == 0)
 		return ANNOUNCE(
 		    OPENED(mask, libc.epoll_pwait(ep, ev, n, ms, mask)));
+	r = epolljoined(ep, ev, n, ms < 0 ? -1 : ms * 1000000ll, mask);
+	if (r != -EPERM)
+		return (int)ioresult(r);
 	return HANDOFF(OPENED(mask, libc.epoll_pwait(ep, ev, n, ms, mask)));
 }
 
@@ -445,17 +534,16 @@ EXPORT int
 epoll_pwait2(int ep, struct epoll_event *ev, int n, const struct timespec *tmo,
     const sigset_t *mask)
 {
+	int err, r;
+
 	if (!ong())
 		return OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask));
 	if (!waits(tmo))
 		return ANNOUNCE(
 		    OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask)));
-
-	int r = -EPERM, err;
-	if (mask == NULL)
-		r = epolljoined(ep, ev, n,
-		    tmo == NULL ? -1 : deadlineof(tmo, &err));
+	r = epolljoined(ep, ev, n, tmo == NULL ? -1 : deadlineof(tmo, &err),
+	    mask);
 	if (r != -EPERM)
-		return r;
+		return (int)ioresult(r);
 	return HANDOFF(OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask)));
 }

@@ -177,22 +177,18 @@ sigwait(const sigset_t *set, int *sig)
 /* --- sigsuspend() and its kin --------------------------------------------- */
 
 static int
-sigsuspended(uint64_t mask)
+sigsuspended(const sigset_t *mask)
 {
 	struct gthread *th = gthreadof(getg());
-	uint64_t before = th->sigmask;
 
 	cancelpoint();
 	siguninterrupted();
 	store_rlx(&th->sigword, 0);
-	th->sigsaved = before;
-	th->sigrestore = true;
-	sigsetmine(mask);
+	sigborrow(mask);
 	while (!siginterrupted(false) && !cancelpending())
 		park(&th->sigword, 0, BITSET_ANY, CLOCKID_MONO, NODEADLINE,
 		    WAITSIGNAL);
-	th->sigrestore = false;
-	sigsetmine(before);
+	sigreturned();
 	cancelpoint();
 	errno = EINTR;
 	return -1;
@@ -201,38 +197,43 @@ sigsuspended(uint64_t mask)
 EXPORT int
 sigsuspend(const sigset_t *mask)
 {
-	return parks() ? sigsuspended(sigmaskof(mask)) : libc.sigsuspend(mask);
+	return parks() ? sigsuspended(mask) : libc.sigsuspend(mask);
 }
 
 EXPORT int
 pause(void)
 {
-	return parks() ? sigsuspended(gthreadof(getg())->sigmask)
-		       : libc.pause();
+	return parks() ? sigsuspended(NULL) : libc.pause();
 }
 
 /* Of System V: the signal, out of the mask. */
 EXPORT int
 __xpg_sigpause(int sig)
 {
+	sigset_t set;
+
 	if (!parks())
 		return libc.__xpg_sigpause(sig);
 	if (sig < 1 || sig > NSIGNALS || sig == 32 || sig == 33) {
 		errno = EINVAL;
 		return -1;
 	}
-	return sigsuspended(gthreadof(getg())->sigmask & ~BIT(sig));
+	set = sigsetof(gthreadof(getg())->sigmask & ~BIT(sig));
+	return sigsuspended(&set);
 }
 
 /* Of BSD: the mask, in the first 32. */
 EXPORT int
 __sigpause(int sigormask, int issig)
 {
+	sigset_t set;
+
 	if (!parks())
 		return libc.__sigpause(sigormask, issig);
 	if (issig)
 		return __xpg_sigpause(sigormask);
-	return sigsuspended((uint32_t)sigormask & ~UNBLOCKABLE);
+	set = sigsetof((uint32_t)sigormask);
+	return sigsuspended(&set);
 }
 
 /* --- by syscall() --------------------------------------------------------- */
@@ -240,9 +241,13 @@ __sigpause(int sigormask, int issig)
 long
 rawsigsuspend(const uint64_t *mask)
 {
-	return parks() ? sigsuspended(*mask & ~UNBLOCKABLE)
-		       : libc.syscall(SYS_rt_sigsuspend, (long)mask,
-			     KSIGSETSIZE, 0, 0, 0, 0);
+	sigset_t set;
+
+	if (!parks())
+		return libc.syscall(SYS_rt_sigsuspend, (long)mask, KSIGSETSIZE,
+		    0, 0, 0, 0);
+	set = sigsetof(*mask);
+	return sigsuspended(&set);
 }
 
 long

@@ -220,6 +220,57 @@ ownsignal(void *arg)
 	return arg;
 }
 
+static sem_t polling;
+
+/* Before it waits, and while it does. */
+static void *
+pollsown(void *arg)
+{
+	struct pollfd p[2] = { { -1, POLLIN, 0 }, { fd, POLLIN, 0 } };
+	struct timespec ts = { 0, 0 };
+	struct signalfd_siginfo si;
+	sigset_t none;
+	fd_set set;
+
+	sigfillset(&none);
+	for (int i = 0; i < 10; i++) {
+		if (i < 5)
+			pthread_kill(pthread_self(), SIGUSR1);
+		sem_post(&polling);
+		FD_ZERO(&set);
+		FD_SET(fd, &set);
+		switch (i % 5) {
+		case 0:
+			CHECK(poll(p, 2, -1) == 1);
+			break;
+		case 1:
+			CHECK(ppoll(p, 2, NULL, &none) == 1);
+			break;
+		case 2:
+			CHECK(select(fd + 1, &set, NULL, NULL, NULL) == 1);
+			break;
+		case 3:
+			CHECK(pselect(fd + 1, &set, NULL, NULL, NULL, &none) ==
+			    1);
+			break;
+		default:
+			while (i >= 5 && poll(p, 2, 0) == 0)
+				sched_yield();
+			CHECK(
+			    pselect(fd + 1, &set, NULL, NULL, &ts, NULL) == 1);
+			CHECK(poll(p, 2, 0) == 1);
+		}
+		CHECK(FD_ISSET(fd, &set));
+		CHECK(i % 5 > 1 || p[1].revents == POLLIN);
+		CHECK(read(fd, &si, sizeof si) == (ssize_t)sizeof si);
+		CHECK(poll(p, 2, 0) == 0 && p[1].revents == 0);
+		FD_SET(fd, &set);
+		CHECK(pselect(fd + 1, &set, NULL, NULL, &ts, NULL) == 0);
+		CHECK(!FD_ISSET(fd, &set));
+	}
+	return arg;
+}
+
 static void
 signals(void)
 {
@@ -251,6 +302,16 @@ signals(void)
 	callshow("polled", &p);
 	CHECK(read(fd, si, sizeof si) == (ssize_t)sizeof si[0]);
 	finish(spawn(ownsignal, NULL));
+	sem_init(&polling, 0, 0);
+	pthread_t t = spawn(pollsown, NULL);
+	for (int i = 0; i < 10; i++) {
+		await(&polling);
+		if (i < 5)
+			continue;
+		usleep(3000);
+		pthread_kill(t, SIGUSR1);
+	}
+	finish(t);
 	close(fd);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	printf("signals\n");
