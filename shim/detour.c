@@ -62,6 +62,7 @@
 	X(sendmmsg)                                                            \
 	X(sendmsg)                                                             \
 	X(sendto)                                                              \
+	X(setcontext)                                                          \
 	X(write)                                                               \
 	X(writev)
 

@@ -133,37 +133,51 @@ JUMP(__longjmp_chk)
 
 /* --- contexts ------------------------------------------------------------- */
 
-static uint64_t
-contextmask(const ucontext_t *uc)
+/* The thread's mask changes with the context that it goes on in. */
+static bool
+changesmask(const ucontext_t *uc)
 {
-	uint64_t before;
+	struct g *gp = getg();
 
-	if (!oursignals(getg()))
-		return 0;
-	before = gthreadof(getg())->sigmask;
-	sigsetmine(sigmaskof(&uc->uc_sigmask));
-	return before;
+	return oursignals(gp) && !gthreadof(gp)->vforked &&
+	    sigmaskof(&uc->uc_sigmask) != gthreadof(gp)->sigmask;
 }
 
+/*
+ * libc's own call, at the end of a context that has a successor, comes here too by
+ * its detour.
+ */
 EXPORT int
 setcontext(const ucontext_t *uc)
 {
 	undoto(sigframesp(uc));
-	contextmask(uc);
+	if (changesmask(uc))
+		sigsetmine(sigmaskof(&uc->uc_sigmask));
 	return libc.setcontext(uc);
 }
 
 /*
- * The kernel knows the new mask already when libc saves the old one, so that is
- * set again when the context is resumed, unless the program gave it another.
+ * libc's saves the mask that the kernel has, which it must not have changed before:
+ * so the two steps are made one after the other.
  */
 EXPORT int
 swapcontext(ucontext_t *old, const ucontext_t *uc)
 {
-	uint64_t before = contextmask(uc), after = sigmaskof(&uc->uc_sigmask);
-	int r = libc.swapcontext(old, uc);
+	volatile bool resumed = false;
+	int r;
 
-	if (oursignals(getg()) && sigmaskof(&old->uc_sigmask) == after)
-		sigsetmine(before);
+	if (!changesmask(uc)) {
+		r = libc.swapcontext(old, uc);
+	} else {
+		r = getcontext(old);
+		if (r == 0 && !resumed) {
+			resumed = true;
+			sigsetmine(sigmaskof(&uc->uc_sigmask));
+			r = libc.setcontext(uc);
+		}
+	}
+	/* Perhaps by libc's own call. */
+	if (r == 0 && !detoured && changesmask(old))
+		sigsetmine(sigmaskof(&old->uc_sigmask));
 	return r;
 }
