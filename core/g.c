@@ -427,6 +427,7 @@ newprocready(struct g *gp, uintptr_t *thread)
 	struct m *mp;
 	struct p *pp;
 
+	noteblocked(gp->thread.sigmask);
 	if (gp->adopted) {
 		xadd_rlx(&sched.ncreated, 1);
 		return startbound(gp, thread);

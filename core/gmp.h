@@ -223,8 +223,10 @@ struct g *gcurrent(void);
 void gsetsigmask(uint64_t mask);
 /* The same when the kernel knows it, or is about to be told. */
 void gnotemask(uint64_t mask);
-/* The same, and the kernel's stays: the G is in a call with a mask, or ends. */
+/* The same, and the kernel's stays: the G makes a call with a mask of its own. */
 void gcallmask(uint64_t mask);
+/* The G ends: it takes no signal any more that another blocks. */
+void gendmask(void);
 
 /* --- waiting for descriptors (polldesc.c) --------------------------------- */
 

@@ -281,6 +281,7 @@ leaves(struct g *gp, struct m *mp)
 			trackready(gp);
 	}
 	mp->curg = NULL;
+	leavemask(mp);
 }
 
 static NOUNPOISON _Noreturn void

@@ -198,6 +198,13 @@ _Noreturn void mexit(struct m *mp);
 
 /* sigmask.c */
 void setsigmask(struct m *mp, uint64_t mask);
+/* A thread begins with that mask. */
+void noteblocked(uint64_t mask);
+/*
+ * On g0, before somebody else may run the G that was left, and change its mask: by
+ * the old one the kernel would give this M what everybody blocks then.
+ */
+void leavemask(struct m *mp);
 
 /* g.c */
 uint64_t gslive(void);

@@ -9,6 +9,26 @@ setsigmask(struct m *mp, uint64_t mask)
 	ossigmask(mask);
 }
 
+/*
+ * What some thread has blocked of its own accord; atomic, and only grows.  While
+ * nobody blocks a signal it may hit any M, whoever it runs.
+ */
+static uint64_t everblocked;
+
+void
+noteblocked(uint64_t mask)
+{
+	if (unlikely((mask & ~load_rlx(&everblocked)) != 0))
+		__atomic_fetch_or(&everblocked, mask, __ATOMIC_RELAXED);
+}
+
+void
+leavemask(struct m *mp)
+{
+	if (unlikely((load_rlx(&everblocked) & ~mp->sigmask) != 0))
+		setsigmask(mp, ALLSIGNALS);
+}
+
 void
 gnotemask(uint64_t mask)
 {
@@ -20,8 +40,8 @@ gnotemask(uint64_t mask)
 	signalsclosed(mask & ~before);
 }
 
-void
-gsetsigmask(uint64_t mask)
+static void
+changemask(uint64_t mask)
 {
 	struct g *gp = getg();
 	uint64_t before = gp->thread.sigmask;
@@ -40,11 +60,34 @@ gsetsigmask(uint64_t mask)
 }
 
 void
-gcallmask(uint64_t mask)
+gsetsigmask(uint64_t mask)
+{
+	noteblocked(mask);
+	changemask(mask);
+}
+
+static void
+callmask(uint64_t mask)
 {
 	struct g *gp = getg();
 	uint64_t before = gp->thread.sigmask;
 
 	gp->thread.sigmask = mask;
 	signalsclosed(mask & ~before);
+}
+
+void
+gcallmask(uint64_t mask)
+{
+	noteblocked(mask);
+	callmask(mask);
+}
+
+void
+gendmask(void)
+{
+	if ((load_rlx(&everblocked) & ~getg()->thread.sigmask) != 0)
+		changemask(ALLSIGNALS);
+	else
+		callmask(ALLSIGNALS);
 }

@@ -475,7 +475,7 @@ signalend(void)
 		sigqunlock(old);
 	}
 	/* As in glibc's start_thread(): it takes none any more. */
-	gcallmask(UINT64_MAX);
+	gendmask();
 }
 
 static void
