@@ -240,6 +240,12 @@ void sigclose(const sigset_t *mask);
  */
 void sigborrow(const sigset_t *mask);
 void sigreturned(void);
+/*
+ * What has come for the process is handled, if it is for the calling thread.  The
+ * kernel may have picked another kernel thread, which has not run since; it looks
+ * again when a mask changes.
+ */
+void siglook(void);
 /* timer_create(), of which the clock is one that the kernel knows. */
 int timersignalling(clockid_t clock, struct sigevent *ev, timer_t *timer);
 /* A mask as gthread has it, without what cannot be blocked. */

@@ -167,15 +167,9 @@ sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 	/* Read before the lock: the pointer may be a bad one. */
 	if (act != NULL)
 		wanted = *act;
-	/*
-	 * What came before the change is still the old handler's.  The kernel may
-	 * have picked another kernel thread for it; it looks again when the mask
-	 * changes.
-	 */
-	if (act != NULL && oursignals(getg())) {
-		ksetmask(kblockall());
-		sigdeliver(getg());
-	}
+	/* What came before the change is still the old handler's. */
+	if (act != NULL)
+		siglook();
 	mask = siglock(&actionlock);
 	if (load_rlx(&ours[sig]))
 		before = actions[sig];

@@ -32,6 +32,17 @@ sigsetmine(uint64_t mask)
 	sigdeliver(gp);
 }
 
+void
+siglook(void)
+{
+	struct g *gp = getg();
+
+	if (!oursignals(gp) || gthreadof(gp)->vforked)
+		return;
+	ksetmask(kblockall());
+	sigdeliver(gp);
+}
+
 /* --- masks for one call of the kernel's ------------------------------------ */
 
 /*
