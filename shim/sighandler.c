@@ -209,6 +209,18 @@ accepted(struct g *gp, int sig, siginfo_t *info)
 	return got;
 }
 
+/*
+ * A timer of CPU time has expired: the kernel tells the thread that computed, if it
+ * is one of the process's, and so do profilers (check_cpu_itimer() in
+ * kernel/time/posix-cpu-timers.c; since Linux 6.4 those of timer_create() too).
+ */
+static bool
+ofcputime(int sig, const siginfo_t *info)
+{
+	return (sig == SIGPROF || sig == SIGVTALRM) &&
+	    (info->si_code == SI_KERNEL || info->si_code == SI_TIMER);
+}
+
 void
 onsignal(int sig, siginfo_t *info, void *context)
 {
@@ -227,6 +239,10 @@ onsignal(int sig, siginfo_t *info, void *context)
 		    info->si_code == SI_TIMER ? timerthread(info, &gone) : NULL;
 		if (gone)
 			return;
+		if (to == NULL && ofcputime(sig, info)) {
+			to = onsystem() ? gcurrent() : gp;
+			to = accepts(to, sig) ? to : NULL;
+		}
 		if ((to != NULL && to != gp) || onsystem()) {
 			postsoon(to, onsystem() ? gcurrent() : NULL, sig, info);
 			return;
