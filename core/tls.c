@@ -589,7 +589,13 @@ tlsreset(struct g *gp)
 		if (nlibc > sizeof(save))
 			throw("tlsreset: libc's TLS is too large");
 		memcpy(save, tcb - libclo, nlibc);
-		dl_deallocate_tls(tcb, false);
+		/*
+		 * Where it was forked away, it may have been between a free()
+		 * and forgetting it (_dl_update_slotinfo in elf/dl-tls.c):
+		 * that memory is lost to the child.
+		 */
+		if (!gp->tlsdirty)
+			dl_deallocate_tls(tcb, false);
 		((struct tcbhead *)tcb)->dtv = NULL;
 		if (dl_allocate_tls(tcb) == NULL)
 			return false;
