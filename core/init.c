@@ -220,6 +220,8 @@ forkchild(void)
 			continue;
 		gp->waitaddr = NULL;
 		gp->timer.pp = NULL;
+		gp->preempted = NULL;
+		gp->cpuseq = 0;
 		gp->status = Gdead;
 		gp->head.direct = 0;
 		gp->bound = false;

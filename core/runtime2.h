@@ -129,7 +129,7 @@ struct g {
 	bool bound;	    /* its M runs nothing else: see bound.c */
 	bool kthread;	    /* libc made a kernel thread for it: see bound.c */
 	bool foreign;	    /* a thread that we did not make */
-	bool tlsdirty;	    /* forked away: libc's own TLS is not trusted */
+	bool tlsdirty;	    /* forked away: its TCB and TLS are not trusted */
 	bool fresh;	    /* has not run yet */
 	bool freeondeath;   /* nobody joins it */
 	struct gsignal

@@ -504,10 +504,9 @@ tlsalloc(struct g *gp)
 	 * First linked, then filled: a module that is loaded in between is in
 	 * one of the two images.
 	 */
-	if (node->next == NULL || gp->tlsdirty) {
-		tlslink(tcb); /* fork's child emptied the list */
-		gp->tlsdirty = false;
-	}
+	if (node->next == NULL)
+		tlslink(tcb);
+	gp->tlsdirty = false;
 	if (dl_allocate_tls(tcb) == NULL)
 		return false;
 	tcbinit(tcb, self);
@@ -582,29 +581,29 @@ tlsreset(struct g *gp)
 
 	if (unlikely(tab == NULL))
 		return false;
-	/* Forked away before tlsalloc() had made it, or that has failed. */
+	/*
+	 * Forked away.  Not even given back: it may have been between a free()
+	 * and forgetting what it has freed (_dl_update_slotinfo() in
+	 * elf/dl-tls.c), so that memory is lost to the child.
+	 */
+	if (unlikely(gp->tlsdirty)) {
+		memset(tcb, 0, sizeofpthread);
+		gp->res = (struct __res_state){ 0 };
+		return tlsalloc(gp);
+	}
+	/* tlsalloc() has failed. */
 	if (unlikely(((struct tcbhead *)tcb)->dtv == NULL))
 		return tlsalloc(gp);
-	if (unlikely(gp->tlsdirty) || (dynamic && hasdynamic(gp))) {
+	if (unlikely(dynamic && hasdynamic(gp))) {
 		if (nlibc > sizeof(save))
 			throw("tlsreset: libc's TLS is too large");
 		memcpy(save, tcb - libclo, nlibc);
-		/*
-		 * Where it was forked away, it may have been between a free()
-		 * and forgetting it (_dl_update_slotinfo in elf/dl-tls.c):
-		 * that memory is lost to the child.
-		 */
-		if (!gp->tlsdirty)
-			dl_deallocate_tls(tcb, false);
+		dl_deallocate_tls(tcb, false);
 		((struct tcbhead *)tcb)->dtv = NULL;
 		if (dl_allocate_tls(tcb) == NULL)
 			return false;
-		if (!gp->tlsdirty)
-			memcpy(tcb - libclo, save, nlibc);
+		memcpy(tcb - libclo, save, nlibc);
 		tlsself(gp);
-		if (gp->tlsdirty)
-			tlslink(tcb); /* fork's child emptied the list */
-		gp->tlsdirty = false;
 	} else {
 		for (i = 0; i < tab->n; i++) {
 			const struct tlsmodule *m = &tab->mod[i];
