@@ -405,8 +405,13 @@ preemptg(struct g *gp)
 	struct m *self = acquirem(), *mp = load_acq(&gp->m);
 	struct p *pp = mp != NULL ? load_rlx(&mp->p) : NULL;
 
-	if (pp != NULL && load_acq(&mp->curg) == gp && canpreempt())
-		preemptone(pp, mp);
+	if (mp != NULL && load_acq(&mp->curg) == gp && canpreempt()) {
+		/* It may have lost the P in a call that nobody announced. */
+		if (load_acq(&mp->nop) == NOP)
+			preemptlost(mp);
+		else if (pp != NULL)
+			preemptone(pp, mp);
+	}
 	releasem(self);
 }
 

@@ -270,8 +270,8 @@ preemptone(struct p *pp, struct m *mp)
 }
 
 /*
- * sysmon: the G on mp computes without a P, which it lost where it could not be
- * preempted: back to the queue.  Without a P the M comes into the runtime over
+ * The G on mp computes without a P, which it lost where it could not be preempted,
+ * or slept: back to the queue.  Without a P the M comes into the runtime over
  * sched.lock only, which holds it off as a claim does.
  */
 void
@@ -286,7 +286,7 @@ preemptlost(struct m *mp)
 	gp = load_acq(&mp->curg);
 	if (load_acq(&mp->nop) == NOP && load_acq(&mp->locks) == 0 &&
 	    load_rlx(&mp->insyscall) == 0 && gp != NULL &&
-	    gp->head.direct == 0) {
+	    gp->head.direct == 0 && load_rlx(&mp->preempting) == 0) {
 		store_rlx(&mp->preempting, 1);
 		ossendpreempt(mp->tid);
 		asyncfence();
