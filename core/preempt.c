@@ -160,7 +160,7 @@ safepoint(const struct g *gp, const ucontext_t *uc)
 	size_t i;
 
 	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
-	if (mask != gp->thread.sigmask || sigframestays(uc))
+	if (mask != gp->thread.sigmask)
 		return false;
 	for (i = 0; i < nelem(texts); i++)
 		if (pc >= texts[i].lo && pc < texts[i].hi)
@@ -242,6 +242,7 @@ onpreempt(ucontext_t *uc)
 	putgsignal(mp, gp->preempted);
 	gp->preempted = NULL;
 	sigframekeepstack(uc);
+	sigframeload(uc);
 	/* Before it could lose the P, and come back on another stack. */
 	if (unlikely(load_rlx(&gp->thread.wantwire)))
 		bindhere(gp);

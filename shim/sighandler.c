@@ -114,6 +114,8 @@ onframe(int sig, siginfo_t *info, ucontext_t *uc, void *arg)
 	th->handlersoff = off;
 	altstackleave(gp, uc);
 	sigmark(gp);
+	/* Perhaps another kernel thread than the signal came on. */
+	sigframeload(uc);
 }
 
 /* On any other kernel thread the frame is right as it is. */

@@ -17,8 +17,15 @@ xstatesize(const char *fp)
 	return sw[0] == FP_XSTATE_MAGIC1 ? sw[1] : FXSAVESIZE;
 }
 
-bool
-sigframestays(const ucontext_t *uc)
+/* A tile of one row of four bytes: palette, start row, rows (Intel's manual). */
+static const struct {
+	uint8_t palette, startrow, zero[14];
+	uint16_t bytes[16];
+	uint8_t rows[16];
+} onetile = { .palette = 1, .bytes = { 4 }, .rows = { 1 } };
+
+void
+sigframeload(const ucontext_t *uc)
 {
 	const char *fp = (const char *)uc->uc_mcontext.fpregs;
 	struct {
@@ -27,9 +34,14 @@ sigframestays(const ucontext_t *uc)
 	} sw;
 
 	if (fp == NULL)
-		return false;
+		return;
 	memcpy(&sw, fp + SWRESERVED, sizeof(sw));
-	return sw.magic == FP_XSTATE_MAGIC1 && (sw.features & XTILEDATA) != 0;
+	if (sw.magic == FP_XSTATE_MAGIC1 && (sw.features & XTILEDATA) != 0)
+		__asm__ volatile("ldtilecfg %0\n\t"
+				 "tilezero %%tmm0\n\t"
+				 "tilerelease"
+				 :
+				 : "m"(onetile));
 }
 
 void

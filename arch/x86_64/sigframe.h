@@ -52,11 +52,13 @@ sigframekeepstack(ucontext_t *uc)
 }
 
 /*
- * Whether another kernel thread might not load all of it: one that has not used
- * AMX takes a frame with its tiles for one of the first 512 bytes alone
- * (arch/x86/kernel/fpu/signal.c).
+ * Before the return to a frame that another kernel thread may have saved: this one
+ * can load all of it.  One that has never used AMX takes a frame with room for its
+ * tiles for one of the first 512 bytes alone (arch/x86/kernel/fpu/signal.c); the
+ * first use of a tile makes the kernel give it that room (Documentation/arch/x86/
+ * xstate.rst).  What is in the tiles is lost, and comes with the return.
  */
-bool sigframestays(const ucontext_t *uc);
+void sigframeload(const ucontext_t *uc);
 
 /*
  * Copies the frame that uc is in to below top, as the kernel would have placed

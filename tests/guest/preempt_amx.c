@@ -1,7 +1,10 @@
 /*
  * The tiles of AMX, 8 KiB of registers which a program has to ask for, after
- * threads have been made and before: they too stay with the thread, which is not
- * preempted where it uses them.
+ * threads have been made and before: they too stay with the thread, where it is
+ * preempted, and where a handler that interrupted it waits, whatever uses the
+ * processor meanwhile.
+ *
+ * guest: least=preempts:8
  */
 #include "preempt.h"
 
@@ -14,6 +17,7 @@
 #define ARCH_REQ_XCOMP_PERM 0x1023
 #define XTILEDATA 18
 #define ROUNDS 2000
+#define SIGNALS 30
 
 struct tiles {
 	int8_t a[16][64], b[16][64];
@@ -93,6 +97,26 @@ result(unsigned seed)
 
 static uint64_t want[THREADS];
 
+static sem_t handled, go;
+
+static void
+waits(int sig)
+{
+	(void)sig;
+	sem_post(&handled);
+	await(&go);
+}
+
+/* The first to use tiles, in the middle of which handlers wait. */
+static void *
+interrupted(void *arg)
+{
+	want[0] = result(0);
+	while (!isover())
+		CHECK(result(0) == want[0]);
+	return arg;
+}
+
 static void *
 computes(void *arg)
 {
@@ -110,6 +134,36 @@ idles(void *arg)
 	return arg;
 }
 
+/*
+ * While the handler waits another thread has its processor, and it goes on where
+ * it finds one.
+ */
+static void
+handlers(void)
+{
+	struct sigaction sa = { .sa_handler = waits };
+	pthread_t first, t[2];
+
+	sem_init(&handled, 0, 0);
+	sem_init(&go, 0, 0);
+	sigaction(SIGUSR1, &sa, NULL);
+	first = spawn(interrupted, NULL);
+	for (int i = 0; i < 2; i++)
+		t[i] = spawn(burns, NULL);
+	for (int i = 0; i < SIGNALS; i++) {
+		usleep(1000);
+		CHECK(pthread_kill(first, SIGUSR1) == 0);
+		await(&handled);
+		usleep(2000);
+		sem_post(&go);
+	}
+	__atomic_store_n(&over, 1, __ATOMIC_RELAXED);
+	finish(first);
+	for (int i = 0; i < 2; i++)
+		finish(t[i]);
+	__atomic_store_n(&over, 0, __ATOMIC_RELAXED);
+}
+
 int
 main(void)
 {
@@ -123,11 +177,12 @@ main(void)
 	may = here() &&
 	    syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XTILEDATA) == 0;
 	printf("tiles: %s\n", may ? "allowed" : "not here");
-	if (may)
-		for (unsigned i = 0; i < THREADS; i++) {
+	if (may) {
+		handlers();
+		CHECK(result(0) == want[0]);
+		for (unsigned i = 1; i < THREADS; i++)
 			want[i] = result(i);
-			CHECK(want[i] == result(i));
-		}
+	}
 	for (long i = 0; i < THREADS; i++)
 		t[i] = spawn(may ? computes : burns, (void *)i);
 	letrun(1000);
