@@ -324,6 +324,7 @@ wire(struct g *gp, bool leave)
 	setbound(gp);
 	/* sysmon looks at Ms with a P only. */
 	cpuenter(gp, mp);
+	preemptwait(mp);
 	pp = releasep(mp);
 	mp->oldp = pp;
 	handoffp(pp);
@@ -403,15 +404,9 @@ static void
 preemptg(struct g *gp)
 {
 	struct m *self = acquirem(), *mp = load_acq(&gp->m);
-	struct p *pp = mp != NULL ? load_rlx(&mp->p) : NULL;
 
-	if (mp != NULL && load_acq(&mp->curg) == gp && canpreempt()) {
-		/* It may have lost the P in a call that nobody announced. */
-		if (load_acq(&mp->nop) == NOP)
-			preemptlost(mp);
-		else if (pp != NULL)
-			preemptone(pp, mp);
-	}
+	if (mp != NULL && load_acq(&mp->curg) == gp && canpreempt())
+		preemptone(mp);
 	releasem(self);
 }
 

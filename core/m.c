@@ -196,6 +196,8 @@ mstart(void *arg)
 	mp->tid = ostid();
 	mp->sigmask = ALLSIGNALS;
 	mp->locks = 1;
+	/* Of one that was sent when the kernel thread before had just ended. */
+	store_rlx(&mp->preempting, 0);
 	gsignalinit(mp);
 	if (gosave(&g0->sched) == 0) {
 		lock(&sched.lock);

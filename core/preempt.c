@@ -9,15 +9,17 @@
  * another.  So a preempted G costs two pages, and a switch of others nothing.
  *
  *	sysmon				the M
- *	claimm(): it is not in the
- *	  runtime, and cannot enter
- *	send, asyncfence()		onpreempt(): waits for the end of the claim
- *	unclaimm()			gopreempt(): g0, a new gsignal, the next G
+ *	preempting = 1, fence
+ *	locks != 0, or in a call: no
+ *	send				onpreempt(): preempting = 0
+ *					gopreempt(): g0, a new gsignal, the next G
  *					...
  *					(another M) the handler goes on, and returns
  *
- * The claim sees to it that no signal is on its way to an M that makes a blocking
- * call of ours, which it would interrupt, or execve(), which it would kill.
+ * No signal may be on its way to an M that makes a blocking call of ours, which it
+ * would interrupt, or execve(), which it would kill: so who gives its P away for
+ * such a call waits until the signal is there (preemptwait).  A claim would do that
+ * too, but interrupts all that run with its fences, for some 30 us.
  *
  * Not everywhere.  Code of libc's and the loader's may hold their locks, and
  * code of this library is about to use the M that it has looked up; where the
@@ -204,6 +206,7 @@ onpreempt(ucontext_t *uc)
 	struct g *gp = getg();
 	struct m *mp = gp != NULL ? gp->m : NULL;
 	uintptr_t frame = (uintptr_t)uc;
+	uint32_t nop;
 
 	if (mp == NULL)
 		return;
@@ -223,9 +226,14 @@ onpreempt(ucontext_t *uc)
 		fence_full();
 	else
 		barrier();
-	/* sysmon holds its claim until the signal is here. */
-	while (load_acq(&mp->nop) == CLAIMED)
+	while ((nop = load_acq(&mp->nop)) == CLAIMED)
 		procyield(10);
+	/* It was meant for the G before, which has gone by itself. */
+	if (nop == HASP && !load_rlx(&gp->thread.wantwire) &&
+	    load_rlx(&mp->p->lastswitches) != mp->p->switches) {
+		releasem(mp);
+		return;
+	}
 	xadd_rlx(&sched.npreempts, 1);
 	gp->preempted = mp->gsignal;
 	mp->sigmask = UINT64_MAX;
@@ -249,50 +257,51 @@ onpreempt(ucontext_t *uc)
 	releasem(mp);
 }
 
-/* Without asyncfence() nobody would know when a signal has arrived. */
 bool
 canpreempt(void)
 {
-	return !debug.asyncpreemptoff && !needfence;
+	return !debug.asyncpreemptoff;
 }
 
-/* sysmon: asks mp, which runs with pp, to let others run. */
+/* Asks mp, whose G computes, with a P or without, to let others run. */
 void
-preemptone(struct p *pp, struct m *mp)
-{
-	/* One at a time: the kernel would queue more, and they hit the next Gs. */
-	if (load_rlx(&mp->preempting) || !claimm(mp, pp))
-		return;
-	store_rlx(&mp->preempting, 1);
-	ossendpreempt(mp->tid);
-	/* Makes it pass through the kernel, where the signal is. */
-	asyncfence();
-	unclaimm(mp);
-}
-
-/*
- * The G on mp computes without a P, which it lost where it could not be preempted,
- * or slept: back to the queue.  Without a P the M comes into the runtime over
- * sched.lock only, which holds it off as a claim does.
- */
-void
-preemptlost(struct m *mp)
+preemptone(struct m *mp)
 {
 	struct g *gp;
 
-	if (load_rlx(&mp->preempting))
+	/* One at a time: the kernel would queue more, and they hit the next Gs. */
+	if (!cas_acqrel(&mp->preempting, 0, 1))
 		return;
-	lock(&sched.lock);
-	asyncfence();
+	/* Pairs with preemptwait(). */
+	fence_full();
 	gp = load_acq(&mp->curg);
-	if (load_acq(&mp->nop) == NOP && load_acq(&mp->locks) == 0 &&
-	    load_rlx(&mp->insyscall) == 0 && gp != NULL &&
-	    gp->head.direct == 0 && load_rlx(&mp->preempting) == 0) {
-		store_rlx(&mp->preempting, 1);
+	if (load_acq(&mp->locks) == 0 && load_rlx(&mp->insyscall) == 0 &&
+	    gp != NULL && load_rlx(&gp->head.direct) == 0)
 		ossendpreempt(mp->tid);
-		asyncfence();
+	else
+		store_rel(&mp->preempting, 0);
+}
+
+/*
+ * In the runtime, before the M gives its P away for a call: no signal is on its
+ * way, and none will be.  Unless libc has blocked it: then it interrupts nothing.
+ */
+void
+preemptwait(struct m *mp)
+{
+	int i = 0;
+
+	/* Pairs with preemptone(): it sees locks, or we that it sends. */
+	fence_full();
+	while (unlikely(load_acq(&mp->preempting))) {
+		if (i++ < 200) {
+			procyield(10);
+			continue;
+		}
+		if ((osgetsigmask() & 1ull << (SIGPREEMPT - 1)) != 0)
+			return;
+		osyield();
 	}
-	unlock(&sched.lock);
 }
 
 /* The others are gone: what they kept is lost. */

@@ -350,8 +350,8 @@ void preemptinit(void);
 void preemptforkchild(void);
 void gsignalinit(struct m *mp);
 bool canpreempt(void);
-void preemptone(struct p *pp, struct m *mp);
-void preemptlost(struct m *mp);
+void preemptone(struct m *mp);
+void preemptwait(struct m *mp);
 bool ispreempt(const siginfo_t *info);
 void onpreempt(ucontext_t *uc);
 

@@ -179,6 +179,7 @@ blocking(struct g *gp)
 	store_rlx(&gp->status, Gsyscall);
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
 	store_rlx(&mp->insyscall, 1);
+	preemptwait(mp);
 	pp = releasep(mp);
 	mp->oldp = pp;
 	handoffp(pp);

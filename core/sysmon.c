@@ -146,7 +146,7 @@ recall(int64_t now)
 		anylost = true;
 		cpu = oscputime(mp->tid);
 		if (cpu != mp->cputime)
-			preemptlost(mp);
+			preemptone(mp);
 		mp->cputime = cpu;
 	}
 	return now + SLICE;
@@ -176,7 +176,7 @@ endslice(struct p *pp, struct m *mp, int64_t now)
 	}
 	if (canpreempt() && now - pp->preemptwhen >= PREEMPTRETRY) {
 		pp->preemptwhen = now;
-		preemptone(pp, mp);
+		preemptone(mp);
 	}
 	lookat(now + PREEMPTRETRY);
 	return false;
