@@ -106,6 +106,16 @@ usleeprt(int64_t ns)
 	sys(SYS_nanosleep, (long)&ts, 0, 0, 0, 0, 0);
 }
 
+static long timerslack; /* what sysmon had */
+
+/* sysmon: its sleeps end in time, not some 50 us later. */
+void
+osontime(void)
+{
+	timerslack = sys(SYS_prctl, PR_GET_TIMERSLACK, 0, 0, 0, 0, 0);
+	sys(SYS_prctl, PR_SET_TIMERSLACK, 1, 0, 0, 0, 0);
+}
+
 int32_t
 ostid(void)
 {
@@ -468,7 +478,12 @@ newosprocm(void *(*fn)(void *), void *arg)
 	pthread_attr_setstacksize(&attr, MSTACK + tlsneed);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	ossigmask(ALLSIGNALS);
+	/* It inherits its maker's: that of the process, and not sysmon's. */
+	if (onsystem())
+		sys(SYS_prctl, PR_SET_TIMERSLACK, timerslack, 0, 0, 0, 0);
 	err = newosproc(&thread, &attr, fn, arg);
+	if (onsystem())
+		sys(SYS_prctl, PR_SET_TIMERSLACK, 1, 0, 0, 0, 0);
 	ossigmask(old);
 	pthread_attr_destroy(&attr);
 	return err;

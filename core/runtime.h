@@ -24,6 +24,7 @@ void futexsleepshared(const uint32_t *addr, uint32_t val, int64_t deadline);
 void futexwakeupshared(const uint32_t *addr);
 void osyield(void);
 void usleeprt(int64_t ns);
+void osontime(void);
 int32_t ostid(void);
 int64_t oscputime(int32_t tid);
 bool asyncfenceinit(void);

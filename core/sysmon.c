@@ -3,7 +3,7 @@
  * the kernel, ends time slices, preempts a G that keeps a timer from firing,
  * wakes an idle P for a G that nobody runs, and makes kernel threads for newm().
  *
- * It looks every 20 us while there is something to do, backs off to 10 ms when
+ * It looks every 70 us while there is something to do, backs off to 10 ms when
  * there is not, and sleeps for good while every P is idle: whoever takes a P off
  * the idle list wakes it.  When a slice is going to end, or a timer is due, it
  * looks in time.
@@ -14,7 +14,9 @@
 
 #include "core/runtime.h"
 
-#define MINDELAY 20000ll /* ns */
+#define MINDELAY 70000ll /* ns */
+#define GRACE 20000ll	 /* for a P, to look at its timer itself */
+#define NAP 30000ll	 /* away from the CPU, and not asleep */
 #define MAXDELAY 10000000ll
 #define LONELYDELAY 1000000ll  /* the longest a lone G waits while a P idles */
 #define IDLEROUNDS 50	       /* rounds at MINDELAY before the back-off */
@@ -24,7 +26,7 @@
 #define LATE 2000000ll	       /* of a timer */
 #define PREEMPTRETRY 100000ll
 #define TRIES 10   /* signals in vain */
-#define MAXSLACK 6 /* doublings of MINDELAY */
+#define MAXSLACK 6 /* doublings of GRACE */
 #define STATSDELAY 10000000ll
 #define SCAVENGEDELAY 1000000000ll
 #define SIGNALDELAY 1000000ll	 /* between looks for signals that wait */
@@ -215,10 +217,16 @@ stuck(struct p *pp, struct m *mp, int64_t now)
 	 * One that sleeps and runs by turns, a loop of fgets() perhaps, is met
 	 * asleep sooner or later; but it had its slice first.  The signal is for
 	 * those that have not slept since the last look: some calls end by it
-	 * whatever SA_RESTART says.  For a timer it is enough that there was no
-	 * time to sleep.
+	 * whatever SA_RESTART says.  That is known without asking of one that had
+	 * no time to, as a sleep takes 50 us at least (timerslack_ns); for a timer
+	 * a guess will do.  Who asks waits for another thread, beside those that
+	 * compute: when the last look is too long ago for that, better look again.
 	 */
-	if (!due || used < since / 4 * 3) {
+	if (!due && used > since / 2 && since > 2 * PREEMPTRETRY) {
+		lookat(now + PREEMPTRETRY);
+		return false;
+	}
+	if (due ? used < since / 4 * 3 : used == 0 || since - used > NAP) {
 		if (ossleeping(mp->tid, now - mp->cpusince > 2 * SLICE,
 			&sleeps))
 			return handoff(pp, mp, &sched.nlate);
@@ -317,7 +325,7 @@ retake(int64_t now)
 static int64_t
 untildue(int64_t delay)
 {
-	int64_t slack = MINDELAY << (alive < MAXSLACK ? alive : MAXSLACK);
+	int64_t slack = GRACE << (alive < MAXSLACK ? alive : MAXSLACK);
 	int64_t now = nanotime(), until = now + delay, when;
 
 	store_rlx(&sched.sysmonuntil, until);
@@ -326,11 +334,11 @@ untildue(int64_t delay)
 	/* An idle M looks at them. */
 	when = load_rlx(&sched.npidle) == 0 ? nexttimer() : 0;
 	if (when != 0 && when + slack < until)
-		until = when + slack;
+		until = when + slack > now ? when + slack : now + MINDELAY;
 	if (nextslice != 0 && nextslice < until)
 		until = nextslice;
-	if (until < now + MINDELAY)
-		until = now + MINDELAY;
+	if (until < now + GRACE)
+		until = now + GRACE;
 	store_rlx(&sched.sysmonuntil, until);
 	return until - now;
 }
@@ -339,7 +347,7 @@ untildue(int64_t delay)
 void
 sysmonwant(int64_t when)
 {
-	if (likely(when >= load_rlx(&sched.sysmonuntil) - MINDELAY) ||
+	if (likely(when >= load_rlx(&sched.sysmonuntil) - GRACE) ||
 	    load_rlx(&sched.npidle) != 0)
 		return;
 	store_rlx(&sched.sysmonuntil, when);
@@ -480,6 +488,7 @@ sysmon(void *arg)
 	systemthread(&monitorg, &monitorm);
 	monitorm.rand = (uint32_t)debug.randomize | 1;
 	store_rlx(&monitorm.tid, ostid());
+	osontime();
 	snapshotinit();
 	for (;;) {
 		if (load_acq(&hookwanted) && xchg_acqrel(&hookwanted, 0) != 0) {
