@@ -69,6 +69,7 @@ pidleget(void)
 	if (pp != NULL) {
 		sched.pidle = pp->link;
 		store_rlx(&sched.npidle, sched.npidle - 1);
+		store_rlx(&sched.ptaken, sched.ptaken + 1);
 		sysmonwake();
 	}
 	return pp;

@@ -341,6 +341,7 @@ struct sched {
 
 	/* Written under lock, read without it. */
 	uint32_t npidle __attribute__((aligned(CACHELINE)));
+	uint32_t ptaken; /* Ps that left the idle list, ever */
 	uint32_t runqsize;
 	uint32_t ngfree, ngcold;
 	int32_t gomaxprocs;

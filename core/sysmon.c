@@ -482,6 +482,7 @@ sysmon(void *arg)
 	int64_t delay = MINDELAY, now, laststats = 0, lastscavenge = nanotime();
 	int64_t nextsignals = 0, nextrecall = 0;
 	int idle = 0, allidle = 0, unpolled = 0;
+	uint32_t taken = 0;
 	struct woken list;
 
 	(void)arg;
@@ -508,8 +509,12 @@ sysmon(void *arg)
 			noteclear(&sched.sysmonnote);
 			startnewms();
 		}
-		if (load_rlx(&sched.npidle) == (uint32_t)sched.gomaxprocs) {
-			/* Not at the first sight: blocked calls come back. */
+		/*
+		 * Not at the first sight, nor while calls that block come back
+		 * between our looks: each would pay for waking us.
+		 */
+		if (load_rlx(&sched.npidle) == (uint32_t)sched.gomaxprocs &&
+		    load_rlx(&sched.ptaken) == taken) {
 			if (++allidle > 20 && !scavenge()) {
 				deepsleep();
 				noteclear(&sched.sysmonnote);
@@ -519,6 +524,7 @@ sysmon(void *arg)
 			}
 		} else {
 			allidle = 0;
+			taken = load_rlx(&sched.ptaken);
 		}
 		/* Put aside when the system had no kernel thread: again. */
 		now = nanotime();
