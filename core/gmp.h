@@ -106,6 +106,9 @@ needg(void)
 void entersyscall(void);
 void exitsyscall(void);
 
+/* As entersyscall(), for a call that does not sleep, however long it takes. */
+void enternosleep(void);
+
 /* As entersyscall(), for a call that is known to sleep: hands the P off now. */
 void entersyscallblock(void);
 

@@ -275,7 +275,7 @@ preemptone(struct m *mp)
 	/* Pairs with preemptwait(). */
 	fence_full();
 	gp = load_acq(&mp->curg);
-	if (load_acq(&mp->locks) == 0 && load_rlx(&mp->insyscall) == 0 &&
+	if (load_acq(&mp->locks) == 0 && load_rlx(&mp->insyscall) == NOCALL &&
 	    gp != NULL && load_rlx(&gp->head.direct) == 0)
 		ossendpreempt(mp->tid);
 	else

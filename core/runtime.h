@@ -339,7 +339,7 @@ static inline void
 endsyscall(struct m *mp, struct g *gp)
 {
 	if (unlikely(load_rlx(&gp->status) == Gsyscall)) {
-		store_rlx(&mp->insyscall, 0);
+		store_rlx(&mp->insyscall, NOCALL);
 		store_rlx(&gp->status, Grunning);
 	}
 }

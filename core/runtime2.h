@@ -196,7 +196,8 @@ struct polldesc {
 
 /* --- M -------------------------------------------------------------------- */
 
-enum { HASP, CLAIMED, NOP }; /* m->nop */
+enum { HASP, CLAIMED, NOP };	    /* m->nop */
+enum { NOCALL, MAYSLEEP, NOSLEEP }; /* m->insyscall */
 
 struct m {
 	/* Constant after newm(). */
@@ -211,7 +212,7 @@ struct m {
 	uint32_t nop;	    /* HASP, CLAIMED or NOP: see reenter() */
 	struct p *p;	    /* valid while nop == HASP */
 	struct p *oldp;	    /* P before the last syscall */
-	uint32_t insyscall; /* announced call; sysmon reads it */
+	uint32_t insyscall; /* announced call, or NOCALL; sysmon reads it */
 	uint32_t syscalltick;
 	uint32_t preempt; /* set by sysmon: its G had its time slice */
 	bool spinning;

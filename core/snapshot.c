@@ -203,8 +203,8 @@ writep(struct snapp *s, struct p *pp)
 	if (status == Pgcstop)
 		s->status = SNAPPSTOPPED;
 	if (status == Prunning && mp != NULL) {
-		s->status =
-		    load_rlx(&mp->insyscall) ? SNAPPSYSCALL : SNAPPRUNNING;
+		s->status = load_rlx(&mp->insyscall) != NOCALL ? SNAPPSYSCALL
+							       : SNAPPRUNNING;
 		s->goid = goidof(load_rlx(&mp->curg));
 	}
 	s->runq = runqlen(pp);
@@ -224,7 +224,7 @@ writem(struct snapm *s, struct m *mp)
 	s->p = load_rlx(&mp->nop) == HASP ? pidof(load_rlx(&mp->p)) : -1;
 	if (mp->spinning)
 		s->flags |= SNAPMSPINNING;
-	if (load_rlx(&mp->insyscall))
+	if (load_rlx(&mp->insyscall) != NOCALL)
 		s->flags |= SNAPMSYSCALL;
 	s->goid = goidof(load_rlx(&mp->curg));
 }

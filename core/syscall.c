@@ -130,8 +130,8 @@ gsend(struct g *gp, void (*send)(int tid, void *arg), void *arg)
 	return sent;
 }
 
-void
-entersyscall(void)
+static inline void
+announce(uint32_t how)
 {
 	struct g *gp = getg();
 	struct m *mp = gp->m;
@@ -140,8 +140,20 @@ entersyscall(void)
 		return; /* a signal handler that interrupted the runtime */
 	store_rlx(&gp->status, Gsyscall);
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
-	store_rlx(&mp->insyscall, 1);
+	store_rlx(&mp->insyscall, how);
 	barrier();
+}
+
+void
+entersyscall(void)
+{
+	announce(MAYSLEEP);
+}
+
+void
+enternosleep(void)
+{
+	announce(NOSLEEP);
 }
 
 void
@@ -153,7 +165,7 @@ exitsyscall(void)
 	if (unlikely(mp->locks != 0))
 		return;
 	barrier();
-	store_rlx(&mp->insyscall, 0);
+	store_rlx(&mp->insyscall, NOCALL);
 	store_rlx(&gp->status, Grunning);
 	if (unlikely(load_acq(&mp->nop) != HASP))
 		releasem(acquirem());
@@ -178,7 +190,7 @@ blocking(struct g *gp)
 	mp = acquirem();
 	store_rlx(&gp->status, Gsyscall);
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
-	store_rlx(&mp->insyscall, 1);
+	store_rlx(&mp->insyscall, MAYSLEEP);
 	preemptwait(mp);
 	pp = releasep(mp);
 	mp->oldp = pp;

@@ -143,7 +143,7 @@ recall(int64_t now)
 	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink) {
 		gp = load_acq(&mp->curg);
 		if (load_acq(&mp->nop) != NOP || gp == NULL ||
-		    gp->head.direct != 0 || load_rlx(&mp->insyscall))
+		    gp->head.direct != 0 || load_rlx(&mp->insyscall) != NOCALL)
 			continue;
 		anylost = true;
 		cpu = oscputime(mp->tid);
@@ -243,6 +243,35 @@ stuck(struct p *pp, struct m *mp, int64_t now)
 
 static uint32_t alive; /* looks at which no M with a P was stuck */
 
+/* The M is in an announced call.  True when it lost its P, or another got work. */
+static bool
+incall(struct p *pp, struct m *mp, uint32_t how, int64_t now)
+{
+	uint32_t tick = load_rlx(&mp->syscalltick);
+
+	if (tick != pp->lastsyscalltick) {
+		pp->lastsyscalltick = tick;
+		pp->syscallwhen = now;
+		return false;
+	}
+	if (now - pp->syscallwhen >= SLICE)
+		return handoff(pp, mp, NULL);
+	if (how == NOSLEEP) {
+		/*
+		 * It waits for a CPU, most likely, which one kernel thread more
+		 * would only make scarcer.
+		 */
+		if (runqempty(pp) || load_rlx(&sched.npidle) == 0)
+			return false;
+		wakep();
+		return true;
+	}
+	if (runqempty(pp) && load_rlx(&sched.runqsize) == 0 &&
+	    load_rlx(&sched.nmspinning) + load_rlx(&sched.npidle) > 0)
+		return false;
+	return handoff(pp, mp, NULL);
+}
+
 /* One look at every P.  Returns how many were taken or given work to. */
 static int
 retake(int64_t now)
@@ -254,7 +283,7 @@ retake(int64_t now)
 	for (i = 0; i < sched.gomaxprocs; i++) {
 		struct p *pp = allp[i];
 		struct m *mp = load_acq(&pp->m);
-		uint32_t tick;
+		uint32_t tick, how;
 
 		if (load_rlx(&pp->status) != Prunning || mp == NULL)
 			continue;
@@ -276,20 +305,9 @@ retake(int64_t now)
 			store_rlx(&pp->preempt, 1);
 			store_rlx(&mp->preempt, 1);
 		}
-		if (load_rlx(&mp->insyscall)) {
-			tick = load_rlx(&mp->syscalltick);
-			if (tick != pp->lastsyscalltick) {
-				pp->lastsyscalltick = tick;
-				pp->syscallwhen = now;
-				continue;
-			}
-			if (runqempty(pp) && load_rlx(&sched.runqsize) == 0 &&
-			    load_rlx(&sched.nmspinning) +
-				    load_rlx(&sched.npidle) >
-				0 &&
-			    now - pp->syscallwhen < SLICE)
-				continue;
-			if (handoff(pp, mp, NULL))
+		how = load_rlx(&mp->insyscall);
+		if (how != NOCALL) {
+			if (incall(pp, mp, how, now))
 				n++;
 			continue;
 		}

@@ -25,9 +25,9 @@ closed(void *fd)
 		};                                                             \
                                                                                \
 		undobegin(&closing_);                                          \
-		long r_ = ong() ? TRY(call) : (call);                          \
+		long did_ = ong() ? ANNOUNCE(call) : (call);                   \
 		undo(&closing_);                                               \
-		r_;                                                            \
+		did_;                                                          \
 	})
 
 /* fdclosing() with handlers off, if it is true. */

@@ -134,14 +134,8 @@ ioresult(long r)
 	return -1;
 }
 
-/* A system call that does not sleep: -errno. */
-#define TRY(call)                                                              \
-	({                                                                     \
-		entersyscall();                                                \
-		long try_ = (call);                                            \
-		exitsyscall();                                                 \
-		try_;                                                          \
-	})
+/* One system call that does not sleep. */
+#define TRY(call) BRACKET(enternosleep, call)
 
 /*
  * A whole call: try, on w.fd, is repeated as long as it would block; real is
@@ -154,7 +148,7 @@ ioresult(long r)
                                                                                \
 		iobegin(&w, (fd0), (mode0), (socket0));                        \
 		do                                                             \
-			io_ = TRY(try);                                        \
+			io_ = ANNOUNCE(try);                                   \
 		while (unlikely(io_ == -EAGAIN) && ioagain(&w, &io_));         \
 		ioend(&w, io_);                                                \
 		w.real ? HANDOFF(realcall) : ioresult(io_);                    \

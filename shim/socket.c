@@ -112,12 +112,12 @@ connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 	iobegin(&w, fd, POLLMODE_OUT, true);
 	if (!iowaits(&w))
 		return ANNOUNCE(libc.connect(fd, addr, len));
-	r = TRY(startconnect(fd, sa, len));
+	r = ANNOUNCE(startconnect(fd, sa, len));
 	if (r == -EINPROGRESS || r == -EALREADY) {
 		late = r; /* SO_SNDTIMEO, socket(7) */
 		r = ioawait(&w);
 		if (r > 0)
-			r = TRY(endconnect(w.fd, sa, len));
+			r = ANNOUNCE(endconnect(w.fd, sa, len));
 		else if (r == -EAGAIN && !w.real)
 			r = late;
 	}
@@ -158,8 +158,7 @@ recvfrom(int fd, void *buf, size_t n, int flags, __SOCKADDR_ARG addr,
 	if (!ong())
 		return libc.recvfrom(fd, buf, n, flags, addr, len);
 	if (flags & NEVERWAIT) {
-		ssize_t r =
-		    ANNOUNCE(libc.recvfrom(fd, buf, n, flags, addr, len));
+		ssize_t r = TRY(libc.recvfrom(fd, buf, n, flags, addr, len));
 
 		if (r > 0)
 			ioturn();
@@ -202,7 +201,7 @@ recvmsg(int fd, struct msghdr *msg, int flags)
 	if (!ong())
 		return libc.recvmsg(fd, msg, flags);
 	if ((flags & NEVERWAIT) || msg == NULL)
-		return ANNOUNCE(libc.recvmsg(fd, msg, flags));
+		return TRY(libc.recvmsg(fd, msg, flags));
 	if (unlikely(kernelwaits(fd, flags)) || msg->msg_iovlen > IOV_MAX)
 		return HANDOFF(libc.recvmsg(fd, msg, flags));
 	t = (struct transfer){ .iov = msg->msg_iov,
@@ -231,7 +230,7 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 		return libc.recvmmsg(fd, msgs, n, flags, tmo);
 	if ((flags & NEVERWAIT) || n == 0 ||
 	    (tmo != NULL && (deadlineof(tmo, &err), err != 0)))
-		return ANNOUNCE(libc.recvmmsg(fd, msgs, n, flags, tmo));
+		return TRY(libc.recvmmsg(fd, msgs, n, flags, tmo));
 	if (unlikely(kernelwaits(fd, flags)))
 		return HANDOFF(libc.recvmmsg(fd, msgs, n, flags, tmo));
 	if (tmo != NULL)
