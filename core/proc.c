@@ -598,8 +598,16 @@ awaitwork(struct m *mp)
 	lock(&sched.lock);
 	pp = pidleget();
 	unlock(&sched.lock);
-	if (pp != NULL)
+	if (pp != NULL) {
 		acquirep(mp, pp);
+		/*
+		 * A timer ended the sleep, maybe another P's, whose M has no
+		 * turn from the kernel.  If that one counts as spinning, we
+		 * would not look there, and not sleep either.
+		 */
+		if (list.ready.n + list.direct.n == 0)
+			duetimers(&list);
+	}
 	/* Without a P they go to the global queue. */
 	readyall(&list);
 	if (pp == NULL) {

@@ -141,6 +141,7 @@ struct g *globrunqget(struct p *pp, int max);
 void addtimer(struct p *pp, struct timer *t, int64_t when);
 void deltimer(struct timer *t);
 bool runtimers(struct p *pp, int64_t now, struct woken *w);
+void duetimers(struct woken *w);
 int64_t nexttimer(void);
 void movetimers(struct p *to, struct p *from);
 

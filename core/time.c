@@ -165,6 +165,17 @@ runtimers(struct p *pp, int64_t now, struct woken *w)
 	return any;
 }
 
+/* The same of all Ps. */
+void
+duetimers(struct woken *w)
+{
+	int64_t now = nanotime();
+	int i;
+
+	for (i = 0; i < sched.gomaxprocs; i++)
+		runtimers(allp[i], now, w);
+}
+
 /* When the earliest timer of all Ps is due, or 0. */
 int64_t
 nexttimer(void)
