@@ -40,6 +40,8 @@ futexwait(const uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 	if (bitset == 0)
 		return -EINVAL;
 	if (ts != NULL) {
+		if (!canread(ts, sizeof(*ts)))
+			return -EFAULT;
 		/* The kernel takes no time before 1970. */
 		deadline = deadlineof(ts, &err);
 		if (err != 0 || ts->tv_sec < 0)
@@ -47,6 +49,8 @@ futexwait(const uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 		if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT)
 			deadline = deadlinein(deadline);
 	}
+	if (!canread(addr, sizeof(*addr)))
+		return -EFAULT;
 	/* With a time it is not restarted (kernel/futex/waitwake.c). */
 	do {
 		siguninterrupted();
@@ -127,6 +131,8 @@ wakeop(const uint32_t *addr, int n, uint32_t *addr2, int n2, uint32_t code)
 	uint32_t old;
 	int r;
 
+	if (!canread(addr2, sizeof(*addr2)))
+		return -EFAULT;
 	r = modify(addr2, code, &old);
 	if (r != 0)
 		return r;
@@ -145,6 +151,8 @@ requeue(const uint32_t *addr, int n, const uint32_t *addr2, int n2,
 {
 	if (n < 0 || n2 < 0)
 		return -EINVAL;
+	if (cmp != NULL && !canread(addr, sizeof(*addr)))
+		return -EFAULT;
 	return unparkrequeue(addr, n, addr2, n2, cmp, NULL);
 }
 

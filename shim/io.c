@@ -351,6 +351,8 @@ anykind(int fd, enum pollmode mode, const struct iovec *iov, int n)
 		kind = fdkindof(fd, mode);
 		/* Of a socket, nothing is read without a look at its queue. */
 		if (n <= 0 || n > IOV_MAX ||
+		    (kind < FDPLAIN &&
+			!canread(iov, (size_t)n * sizeof(*iov))) ||
 		    (kind == FDSOCKET && mode == POLLMODE_IN &&
 			total(iov, (size_t)n) == 0))
 			kind = FDPLAIN;

@@ -1,5 +1,7 @@
 /*
- * Which memory other processes may see.  A futex without FUTEX_PRIVATE_FLAG has
+ * What is known of memory: which other processes may see, and which can be read.
+ *
+ * A futex without FUTEX_PRIVATE_FLAG has
  * to go to the kernel only if its word lies there; libstdc++'s future and many
  * others leave the flag out on memory of their own.
  *
@@ -10,10 +12,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
 
 #include "shim/shim.h"
 
 #define MAXRANGES 512
+#define PAGE 4096ul
+#define NPAGES 64
+#define NEARBY 8192 /* of the stack, in use */
 
 struct range {
 	uintptr_t lo, hi; /* hi: first byte behind it */
@@ -24,6 +30,11 @@ static uint32_t lock;
 static struct range ranges[MAXRANGES];
 static uint32_t nranges;
 static bool overflow;
+
+/* Pages that could be read, each in the place of its lowest bits; plus 1. */
+static uintptr_t pages[NPAGES]; /* atomic */
+
+/* --- shared memory -------------------------------------------------------- */
 
 static void
 take(void)
@@ -100,9 +111,60 @@ sharedmemory(const void *addr)
 	return found;
 }
 
+/* --- what can be read ----------------------------------------------------- */
+
+static bool
+pagereadable(uintptr_t page)
+{
+	uintptr_t *known = &pages[page % NPAGES];
+
+	if (likely(load_rlx(known) == page + 1))
+		return true;
+	/*
+	 * It copies the set before it sees that there is no such operation.  The
+	 * page's last bytes, since an address of 0 is no set.
+	 */
+	if (rawsyscall(SYS_rt_sigprocmask, -1,
+		(long)((page + 1) * PAGE - sizeof(uint64_t)), 0,
+		sizeof(uint64_t), 0, 0) == -EFAULT)
+		return false;
+	store_rlx(known, page + 1);
+	return true;
+}
+
+bool
+canread(const void *p, size_t n)
+{
+	uintptr_t a = (uintptr_t)p, last, page;
+
+	if (likely(a - (uintptr_t)__builtin_frame_address(0) < NEARBY) ||
+	    n == 0)
+		return true;
+	if (__builtin_add_overflow(a, n - 1, &last))
+		return false;
+	for (page = a / PAGE; page <= last / PAGE; page++)
+		if (!pagereadable(page))
+			return false;
+	return true;
+}
+
+/* Some memory is not what it was. */
+static void
+forgetpages(void)
+{
+	unsigned i;
+
+	for (i = 0; i < NPAGES; i++)
+		store_rlx(&pages[i], 0);
+}
+
+/* --- mappings ------------------------------------------------------------- */
+
 static void *
 mapped(void *p, size_t len, int flags)
 {
+	if (flags & MAP_FIXED)
+		forgetpages();
 	if (p != MAP_FAILED && (flags & MAP_TYPE) != MAP_PRIVATE)
 		add((uintptr_t)p, (uintptr_t)p + len);
 	return p;
@@ -123,9 +185,13 @@ mmap64(void *addr, size_t len, int prot, int flags, int fd, off64_t off)
 EXPORT int
 munmap(void *addr, size_t len)
 {
+	int r;
+
 	/* First, so that nobody's new mapping there is cut. */
 	cut((uintptr_t)addr, (uintptr_t)addr + len);
-	return libc.munmap(addr, len);
+	r = libc.munmap(addr, len);
+	forgetpages();
+	return r;
 }
 
 EXPORT void *
@@ -144,6 +210,7 @@ mremap(void *addr, size_t from, size_t to, int flags, ...)
 	/* From size 0 it is a second mapping of shared pages. */
 	shared = from == 0 ? sharedmemory(addr) : cut(a, a + from);
 	p = libc.mremap(addr, from, to, flags, want);
+	forgetpages();
 	if (shared && p != MAP_FAILED)
 		add((uintptr_t)p, (uintptr_t)p + to);
 	else if (shared && from != 0)

@@ -29,7 +29,8 @@ waits(const struct timespec *tmo)
 
 	if (tmo == NULL)
 		return true;
-	return tmo->tv_sec >= 0 && deadlineof(tmo, &err) > 0;
+	return canread(tmo, sizeof(*tmo)) && tmo->tv_sec >= 0 &&
+	    deadlineof(tmo, &err) > 0;
 }
 
 /* sleepfor() with the results of poll and select. */
@@ -207,6 +208,8 @@ polljoined(struct pollfd *fds, nfds_t n, int64_t ns, const sigset_t *mask)
 	int r;
 
 	j.toomany = n > MAXJOIN;
+	if (!j.toomany && !canread(fds, n * sizeof(*fds)))
+		return -EFAULT;
 	for (i = 0; !j.toomany && i < n; i++)
 		plan(&j, fds[i].fd, fds[i].events);
 	cancelpoint();
@@ -297,6 +300,13 @@ copyset(fd_set *to, const fd_set *from, int n)
 		memcpy(to, from, (n + NFDBITS - 1) / NFDBITS * sizeof(fd_mask));
 }
 
+static bool
+readableset(const fd_set *set, int n)
+{
+	return set == NULL ||
+	    canread(set, (n + NFDBITS - 1) / NFDBITS * sizeof(fd_mask));
+}
+
 static void
 clearset(fd_set *set, int n)
 {
@@ -383,6 +393,9 @@ selectjoined(int n, fd_set *r, fd_set *w, fd_set *e, int64_t ns,
 	struct joined j = JOINED(ns, mask);
 	int ready;
 
+	if (n > 0 && n <= FD_SETSIZE &&
+	    (!readableset(r, n) || !readableset(w, n) || !readableset(e, n)))
+		return (int)ioresult(-EFAULT);
 	planset(&j, n, r, w, e);
 	cancelpoint();
 	do {

@@ -91,6 +91,11 @@ void keysdestroy(void); /* destructors in POSIX order, then every value NULL */
 /* --- mem.c ---------------------------------------------------------------- */
 /* True when another process may have the memory mapped, as far as we know. */
 bool sharedmemory(const void *addr);
+/*
+ * What the library looks at before the kernel does; false: the kernel's answer
+ * would be EFAULT.  Memory that has been protected since may go for readable.
+ */
+bool canread(const void *p, size_t n);
 void memforkchild(void);
 
 /* --- mutex.c -------------------------------------------------------------- */

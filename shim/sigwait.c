@@ -111,6 +111,14 @@ parks(void)
 	return oursignals(gp) && !gthreadof(gp)->vforked;
 }
 
+/* The same for a call with arguments that the kernel may refuse to read. */
+static bool
+parkswith(const void *set, const struct timespec *tmo)
+{
+	return parks() && canread(set, sizeof(uint64_t)) &&
+	    (tmo == NULL || canread(tmo, sizeof(*tmo)));
+}
+
 /* The system call, with errno. */
 static int
 timedwait(uint64_t set, siginfo_t *info, const struct timespec *tmo)
@@ -143,7 +151,7 @@ sigtimedwait(const sigset_t *set, siginfo_t *info, const struct timespec *tmo)
 {
 	int r;
 
-	if (!parks())
+	if (!parkswith(set, tmo))
 		return libc.sigtimedwait(set, info, tmo);
 	r = timedwait(sigmaskof(set), info, tmo);
 	/* As glibc's, since POSIX knows no SI_TKILL. */
@@ -254,9 +262,10 @@ long
 rawsigtimedwait(const uint64_t *set, siginfo_t *info,
     const struct timespec *tmo)
 {
-	return parks() ? timedwait(*set, info, tmo)
-		       : libc.syscall(SYS_rt_sigtimedwait, (long)set,
-			     (long)info, (long)tmo, KSIGSETSIZE, 0, 0);
+	return parkswith(set, tmo)
+	    ? timedwait(*set, info, tmo)
+	    : libc.syscall(SYS_rt_sigtimedwait, (long)set, (long)info,
+		  (long)tmo, KSIGSETSIZE, 0, 0);
 }
 
 /* --- the life of signals -------------------------------------------------- */

@@ -23,10 +23,13 @@ sleeptill(int clock, int64_t deadline)
 int
 sleepfor(const struct timespec *ts, struct timespec *left)
 {
+	int64_t ns;
 	int err;
-	int64_t ns = deadlineof(ts, &err);
 
 	cancelpoint();
+	if (!canread(ts, sizeof(*ts)))
+		return EFAULT;
+	ns = deadlineof(ts, &err);
 	if (err != 0 || ts->tv_sec < 0)
 		return EINVAL;
 	if (ns == 0) {
@@ -51,10 +54,13 @@ sleepfor(const struct timespec *ts, struct timespec *left)
 static int
 sleepuntil(clockid_t clock, const struct timespec *ts)
 {
+	int64_t deadline;
 	int err;
-	int64_t deadline = deadlineof(ts, &err);
 
 	cancelpoint();
+	if (!canread(ts, sizeof(*ts)))
+		return EFAULT;
+	deadline = deadlineof(ts, &err);
 	if (err != 0 || ts->tv_sec < 0)
 		return EINVAL;
 	return sleeptill(clock, deadline) ? 0 : EINTR;

@@ -193,6 +193,14 @@ __recvfrom_chk(int fd, void *buf, size_t n, size_t size, int flags,
 	    : recvfrom(fd, buf, n, flags, addr, len);
 }
 
+/* We may look at it; false: the kernel has an error for it. */
+static bool
+usable(const struct msghdr *msg)
+{
+	return canread(msg, sizeof(*msg)) && msg->msg_iovlen <= IOV_MAX &&
+	    canread(msg->msg_iov, msg->msg_iovlen * sizeof(*msg->msg_iov));
+}
+
 EXPORT ssize_t
 recvmsg(int fd, struct msghdr *msg, int flags)
 {
@@ -200,9 +208,9 @@ recvmsg(int fd, struct msghdr *msg, int flags)
 
 	if (!ong())
 		return libc.recvmsg(fd, msg, flags);
-	if ((flags & NEVERWAIT) || msg == NULL)
+	if ((flags & NEVERWAIT) || !usable(msg))
 		return TRY(libc.recvmsg(fd, msg, flags));
-	if (unlikely(kernelwaits(fd, flags)) || msg->msg_iovlen > IOV_MAX)
+	if (unlikely(kernelwaits(fd, flags)))
 		return HANDOFF(libc.recvmsg(fd, msg, flags));
 	t = (struct transfer){ .iov = msg->msg_iov,
 		.n = msg->msg_iovlen,
@@ -229,7 +237,9 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 	if (!ong())
 		return libc.recvmmsg(fd, msgs, n, flags, tmo);
 	if ((flags & NEVERWAIT) || n == 0 ||
-	    (tmo != NULL && (deadlineof(tmo, &err), err != 0)))
+	    (tmo != NULL &&
+		(!canread(tmo, sizeof(*tmo)) ||
+		    (deadlineof(tmo, &err), err != 0))))
 		return TRY(libc.recvmmsg(fd, msgs, n, flags, tmo));
 	if (unlikely(kernelwaits(fd, flags)))
 		return HANDOFF(libc.recvmmsg(fd, msgs, n, flags, tmo));
@@ -304,7 +314,8 @@ passing(const struct msghdr *msg)
 	size_t i;
 	int fd;
 
-	if (likely(msg == NULL || msg->msg_controllen == 0))
+	if (!canread(msg, sizeof(*msg)) || likely(msg->msg_controllen == 0) ||
+	    !canread(msg->msg_control, msg->msg_controllen))
 		return;
 	for (c = CMSG_FIRSTHDR(msg); c != NULL;
 	     c = CMSG_NXTHDR((struct msghdr *)msg, c)) {
@@ -326,8 +337,7 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
 	passing(msg);
 	if (!ong())
 		return libc.sendmsg(fd, msg, flags);
-	if ((flags & (MSG_DONTWAIT | MSG_FASTOPEN)) || msg == NULL ||
-	    msg->msg_iovlen > IOV_MAX)
+	if ((flags & (MSG_DONTWAIT | MSG_FASTOPEN)) || !usable(msg))
 		return ANNOUNCE(libc.sendmsg(fd, msg, flags));
 	t = (struct transfer){ .iov = msg->msg_iov,
 		.n = msg->msg_iovlen,
