@@ -27,6 +27,8 @@ struct fdinfo {
 	bool private;		 /* no other number has its description */
 	uint32_t flips;		 /* atomic: see fdhold() */
 	uint32_t gen;		 /* atomic: changes of options */
+	uint32_t uses;		 /* atomic: so many files it has been */
+	int error;		 /* atomic: see fdkeeperror() */
 	/* Options of a private socket: */
 	uint32_t known; /* the gen that they hold for; 0: unknown */
 	bool nonblock;
@@ -34,6 +36,8 @@ struct fdinfo {
 	int64_t timeout[POLLMODES]; /* ns, or NODEADLINE */
 	uint64_t signals;	    /* atomic: what a signalfd reports */
 };
+
+uint32_t fderrors;
 
 static struct fdinfo chunk0[CHUNK];
 static struct fdinfo *chunks[NCHUNKS] = { chunk0 };
@@ -129,6 +133,42 @@ fdsetkind(int fd, enum pollmode mode, enum fdkind kind)
 		store_rlx(&info->kind[mode], kind);
 }
 
+static int
+takeerror(struct fdinfo *info)
+{
+	int err = (int)xchg_acqrel((uint32_t *)&info->error, 0);
+
+	if (err != 0)
+		xadd_acqrel(&fderrors, -1u);
+	return err;
+}
+
+void
+fdkeeperror(int fd, int err)
+{
+	struct fdinfo *info = infoof(fd, true);
+
+	if (info != NULL &&
+	    xchg_acqrel((uint32_t *)&info->error, (uint32_t)err) == 0)
+		xadd_acqrel(&fderrors, 1);
+}
+
+int
+fdtakeerror(int fd)
+{
+	struct fdinfo *info = infoof(fd, false);
+
+	return info != NULL ? takeerror(info) : 0;
+}
+
+uint32_t
+fduses(int fd)
+{
+	struct fdinfo *info = infoof(fd, true);
+
+	return info != NULL ? load_acq(&info->uses) : 0;
+}
+
 static void
 forget(struct fdinfo *info)
 {
@@ -136,6 +176,9 @@ forget(struct fdinfo *info)
 	store_rlx(&info->kind[POLLMODE_OUT], FDUNKNOWN);
 	store_rlx(&info->private, false);
 	store_rlx(&info->signals, 0);
+	if (unlikely(load_rlx(&info->error) != 0))
+		takeerror(info);
+	xadd_acqrel(&info->uses, 1);
 	xadd_acqrel(&info->gen, 1);
 }
 
@@ -457,13 +500,21 @@ ioagain(struct iowait *w, long *r)
 {
 	struct g *gp = getg();
 	struct gthread *th = gthreadof(gp);
+	bool joined;
 	int err;
 
 	*r = -EAGAIN;
 	if (!w->begun && !iowaits(w))
 		return false;
 	if (w->pd == NULL) {
-		if (!join(w, &err))
+		joined = join(w, &err);
+		/* The rest would go to another file. */
+		if (w->partial && fduses(w->number) != w->uses) {
+			w->real = false;
+			*r = -EBADF;
+			return false;
+		}
+		if (!joined)
 			return false;
 		if (err != 0)
 			return true;

@@ -56,6 +56,17 @@ void fdlowat(void);
 /* O_NONBLOCK or a timeout of fd's has changed. */
 void fdchanged(int fd);
 
+/*
+ * An error of the socket that a call has got after a part of what it was to
+ * transfer: for the next one.  fderrors is how many there are.
+ */
+extern uint32_t fderrors;
+void fdkeeperror(int fd, int err);
+int fdtakeerror(int fd);
+
+/* Changes whenever the number is closed. */
+uint32_t fduses(int fd);
+
 /* libc's close() that is no cancellation point: a detour of its internal one. */
 int closenocancel(int fd);
 
@@ -79,6 +90,7 @@ struct iowait {
 	bool unsure; /* its wait may end without an event */
 	bool real;   /* make libc's call, which waits in the kernel or never */
 	uint64_t signals; /* fdsignals(): their coming ends the wait */
+	uint32_t uses;	  /* fduses() from before the first part */
 	struct polldesc *pd;
 	int64_t deadline;
 	struct polllook look;

@@ -12,8 +12,12 @@
 
 #include "shim/io.h"
 
-/* What certainly goes in one piece, or not at all, to a UNIX stream. */
-#define UNIXPART (16u << 10)
+/*
+ * What certainly goes in one piece, or not at all, to a UNIX stream, and mostly to
+ * others.
+ */
+#define ONEPART (16u << 10)
+#define FEW 8
 
 /* --- vectors -------------------------------------------------------------- */
 
@@ -187,32 +191,35 @@ transferheld(struct iowait *w, struct transfer *t)
 	return r;
 }
 
+/* What the kernel leaves for the next call; the others come again. */
+static bool
+ofsocket(const struct iowait *w, long r)
+{
+	return w->socket && !w->unsure && w->fd == w->number &&
+	    (r == -ECONNRESET || r == -ETIMEDOUT || r == -EHOSTUNREACH ||
+		r == -ENETUNREACH);
+}
+
 /*
  * The rest of a transfer of which a first try took part, or nothing (r is then
- * -EAGAIN).
+ * -EAGAIN).  A vector of which a part is done is in rest.
  */
-static __attribute__((noinline)) ssize_t
-transferslow(struct iowait *w, struct transfer *t, long r)
+static ssize_t
+transferrest(struct iowait *w, struct transfer *t, long r, struct iovec *rest)
 {
 	const struct iovec *iov = t->iov;
 	size_t n = t->n, want = t->all ? total(iov, n) : 1;
-	struct iovec *rest = NULL;
 	ssize_t more;
 
 	for (;;) {
 		if (r > 0) {
 			t->done += (size_t)r;
-			if (t->done >= want ||
+			if (t->done >= want || rest == NULL ||
 			    (w->socket &&
 				fdsockopt(w->fd, SO_TYPE) != SOCK_STREAM))
 				break;
-			if (rest == NULL && n > 1)
-				rest = malloc(n * sizeof(*rest));
-			if (rest == NULL && n > 1)
-				break;
-			t->iov = rest == NULL ? &t->one : rest;
-			t->n = after(iov, n, t->done,
-			    rest == NULL ? &t->one : rest);
+			t->iov = rest;
+			t->n = after(iov, n, t->done, rest);
 			w->partial = true;
 			if (w->socket && w->mode == POLLMODE_OUT)
 				t->flags |= MSG_NOSIGNAL;
@@ -222,28 +229,45 @@ transferslow(struct iowait *w, struct transfer *t, long r)
 		    (t->done > 0 && iobroken(w)))
 			break;
 		r = tryheld(w, t, true);
+		/* It broke after the look. */
+		if (unlikely(r < 0) && t->done > 0 && ofsocket(w, r))
+			fdkeeperror(w->number, (int)-r);
 	}
 	if (!w->real || !w->unsure)
 		ioend(w, t->done > 0 ? 1 : r);
 	if (w->real) {
 		more =
 		    w->unsure ? transferheld(w, t) : transferreal(w->fd, w, t);
-		free(rest);
 		if (more < 0)
 			return t->done > 0 ? (ssize_t)t->done : -1;
 		return (ssize_t)t->done + more;
 	}
-	free(rest);
 	return t->done > 0 ? (ssize_t)t->done : ioresult(r);
 }
 
-/* A message of which the kernel may take a part at a time on a UNIX stream. */
+/* It may be cancelled where it waits. */
+static __attribute__((noinline)) ssize_t
+transferslow(struct iowait *w, struct transfer *t, long r)
+{
+	struct iovec few[FEW];
+	void *much =
+	    t->all && t->n > FEW ? malloc(t->n * sizeof(few[0])) : NULL;
+	ssize_t result;
+
+	pthread_cleanup_push(free, much);
+	result = transferrest(w, t, r, t->n > FEW ? much : few);
+	pthread_cleanup_pop(1);
+	return result;
+}
+
+/*
+ * A message of which the kernel may take a part at a time: all of it is for the
+ * file of the first.
+ */
 static bool
 manyparts(const struct iowait *w, const struct transfer *t)
 {
-	return w->socket && w->mode == POLLMODE_OUT &&
-	    total(t->iov, t->n) > UNIXPART &&
-	    fdsockopt(w->fd, SO_DOMAIN) == AF_UNIX;
+	return w->mode == POLLMODE_OUT && total(t->iov, t->n) > ONEPART;
 }
 
 ssize_t
@@ -252,7 +276,12 @@ transfer(int fd, enum pollmode mode, bool socket, struct transfer *t)
 	struct iowait w;
 	long r;
 
+	if (unlikely(load_rlx(&fderrors) != 0) && socket &&
+	    (r = fdtakeerror(fd)) != 0)
+		return ioresult(-r);
 	iobegin(&w, fd, mode, socket);
+	if (t->all)
+		w.uses = fduses(fd);
 	if (unlikely(manyparts(&w, t)) && !iojoin(&w) && w.real)
 		return transferreal(fd, &w, t);
 	r = tryheld(&w, t, false);

@@ -15,7 +15,6 @@ struct transfer {
 	void *addrlen;	    /* a pointer for the one, a number for the other */
 	bool all;	    /* it does not end with a part */
 	size_t done;
-	struct iovec one; /* where iov is when it has to change */
 };
 
 /* libc's result.  For sockets, and for descriptors that know RWF_NOWAIT. */

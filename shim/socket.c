@@ -246,6 +246,7 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 	if (tmo != NULL)
 		deadline = deadlinein(deadlineof(tmo, &err));
 	iobegin(&w, fd, POLLMODE_IN, true);
+	w.uses = fduses(fd);
 	for (;;) {
 		r = TRY(rawsyscall(SYS_recvmmsg, w.fd, (long)(msgs + done),
 		    n - done, flags | MSG_DONTWAIT, 0, 0));

@@ -300,8 +300,10 @@ inmidst(enum pairkind kind)
 		int s[2], o[2];
 		makepair(s, kind);
 		makepair(o, USTREAM);
-		if (kind == TCP)
-			setint(s[1], SO_SNDBUF, 20000);
+		if (kind == TCP) {
+			setint(s[1], SO_SNDBUF, 100000);
+			setint(s[0], SO_RCVBUF, 100000);
+		}
 		m.fd = s[1];
 		pthread_t t = spawn(writeslots, &m);
 		/* It has begun: all of it is for the first one. */
@@ -389,7 +391,9 @@ main(void)
 		t[i] = spawn(goesround, (void *)i);
 	for (int i = 0; i < 8; i++)
 		finish(t[i]);
+	inmidst(TCP);
 	inmidst(USTREAM);
+	inmidst(PIPE);
 	lingering();
 	return done();
 }
