@@ -88,6 +88,12 @@ void detourstart(void);
 /* --- key.c: called once by an ending thread ------------------------------- */
 void keysdestroy(void); /* destructors in POSIX order, then every value NULL */
 
+/* --- freeres.c ------------------------------------------------------------ */
+/* Before there are threads: nothing may need the loader in a child. */
+void freeresstart(void);
+/* The thread ends; unwound: perhaps out of a call of libc's. */
+void threadfreeres(bool unwound);
+
 /* --- mem.c ---------------------------------------------------------------- */
 /* True when another process may have the memory mapped, as far as we know. */
 bool sharedmemory(const void *addr);

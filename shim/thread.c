@@ -49,7 +49,7 @@ threadended(struct g *gp)
  * Returns only on a thread of libc's, which goes on to end there.
  */
 static void
-threadend(void)
+threadend(bool unwound)
 {
 	struct g *gp = getg();
 	struct gthread *th;
@@ -72,6 +72,8 @@ threadend(void)
 		uselocale(LC_GLOBAL_LOCALE);
 	if (glast())
 		exit(0); /* POSIX: as if the last thread had called it */
+	if (!giskthread(gp))
+		threadfreeres(unwound);
 	signalend();
 	if (th->cleartid != NULL) {
 		store_rel(th->cleartid, 0);
@@ -91,7 +93,7 @@ threadend(void)
 
 /* Unwinding without pthread_exit() is cancellation. */
 static void
-unwound(struct gthread *th)
+unwoundto(struct gthread *th)
 {
 	if (!th->exited)
 		th->result = PTHREAD_CANCELED;
@@ -109,6 +111,7 @@ threadstart(void *arg)
 	struct g *gp = getg();
 	struct gthread *th = gthreadof(gp);
 	__pthread_unwind_buf_t buf;
+	bool unwound = false;
 
 	(void)arg;
 	if (__sigsetjmp_cancel(buf.__cancel_jmp_buf, 0) == 0) {
@@ -119,9 +122,10 @@ threadstart(void *arg)
 		else
 			th->result = th->fn(th->arg);
 	} else {
-		unwound(th);
+		unwoundto(th);
+		unwound = true;
 	}
-	threadend();
+	threadend(unwound);
 }
 
 /*
@@ -222,6 +226,7 @@ threadsinit(void)
 	if (schedmode() != MODE_OFF)
 		return schedmode();
 	symstart();
+	freeresstart();
 	forkhandlers();
 	signalstart();
 	starthook = detourstart;
@@ -271,8 +276,8 @@ mainend(__pthread_unwind_buf_t *buf)
 
 	if (gp == NULL || schedmode() != MODE_MN)
 		__pthread_unwind_next(buf);
-	unwound(gthreadof(gp));
-	threadend();
+	unwoundto(gthreadof(gp));
+	threadend(true);
 	throw("mainend: the main thread was resumed");
 }
 
