@@ -8,7 +8,6 @@
 #include "core/runtime.h"
 
 #define SIGFRAMEROOM (16 * 1024) /* AVX-512 frame and a handler */
-#define TIDBASE (1 << 22)	 /* the kernel's ids end here (PID_MAX_LIMIT) */
 #define TIDEND (1 << 30)	 /* FUTEX_TID_MASK */
 
 struct g *allgs;

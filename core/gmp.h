@@ -371,6 +371,8 @@ struct g *gofthread(uintptr_t thread);
 uintptr_t threadofg(struct g *gp);
 /* The G with that gtid(), or NULL. */
 struct g *gwithtid(int tid);
+/* The kernel's ids end here (PID_MAX_LIMIT), those of Gs begin. */
+#define TIDBASE (1 << 22)
 
 /* The stable id of a G: what gettid() says, and the owner of its mutexes. */
 int gtid(struct g *gp);

@@ -74,12 +74,9 @@ tidtochange(pid_t tid)
 pid_t
 tidtoprocess(pid_t tid)
 {
-	struct g *gp;
-
-	if (tid <= 0 || getg() == NULL)
+	if (tid < TIDBASE || getg() == NULL || gwithtid(tid) == NULL)
 		return tid;
-	gp = gwithtid(tid);
-	return gp == NULL || giskthread(gp) ? tid : getpid();
+	return getpid();
 }
 
 /* --- nice values ---------------------------------------------------------- */
@@ -147,6 +144,18 @@ getsid(pid_t pid)
 }
 
 EXPORT int
+kill(pid_t pid, int sig)
+{
+	return libc.kill(tidtoprocess(pid), sig);
+}
+
+EXPORT int
+sigqueue(pid_t pid, int sig, const union sigval value)
+{
+	return libc.sigqueue(tidtoprocess(pid), sig, value);
+}
+
+EXPORT int
 prlimit(pid_t pid, enum __rlimit_resource what, const struct rlimit *set,
     struct rlimit *old)
 {
@@ -196,11 +205,13 @@ static const struct idcall {
 	{ SYS_ioprio_set, 1, CHANGES, IOPRIO_WHO_PROCESS },
 	{ SYS_kcmp, 0, PROCESS, -1 },
 	{ SYS_kcmp, 1, PROCESS, -1 },
+	{ SYS_kill, 0, PROCESS, -1 },
 	{ SYS_migrate_pages, 0, PROCESS, -1 },
 	{ SYS_move_pages, 0, PROCESS, -1 },
 	{ SYS_prlimit64, 0, PROCESS, -1 },
 	{ SYS_process_vm_readv, 0, PROCESS, -1 },
 	{ SYS_process_vm_writev, 0, PROCESS, -1 },
+	{ SYS_rt_sigqueueinfo, 0, PROCESS, -1 },
 	{ SYS_sched_getaffinity, 0, READS, -1 },
 	{ SYS_sched_getattr, 0, READS, -1 },
 	{ SYS_sched_getparam, 0, READS, -1 },
