@@ -281,6 +281,19 @@ parkprepare(struct g *gp, struct bucket *b, const uint32_t *addr, uint32_t val,
 	return 0;
 }
 
+/*
+ * A handler that interrupted the wait has forked: the child is another thread to
+ * the runtime, and on no bucket.
+ */
+static __attribute__((noinline)) int
+parkedinchild(const struct g *gp, int r)
+{
+	/* As for the thread that waited, below. */
+	if (r == -EINTR && gp->kthread)
+		store_rlx(&needg()->thread.handled, HANDLED | HANDLEDINTR);
+	return -EINTR;
+}
+
 /* park() of a G that has its kernel thread to itself. */
 static __attribute__((noinline)) int
 parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
@@ -307,6 +320,8 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 		goto out;
 	while (load_acq(&gp->parkword) == 0) {
 		r = futexsleep(&gp->parkword, 0, clock, deadline);
+		if (unlikely(getg() != gp))
+			return parkedinchild(gp, r);
 		if (r != 0) {
 			mask = holdsignals(gp);
 			mp = acquirem();
@@ -412,6 +427,8 @@ interrupted(int r)
 {
 	struct g *gp = getg();
 
+	if (unlikely(gp == NULL))
+		return r; /* a child: see parkedinchild() */
 	if (unlikely(r == -EINTR) && interrupthook != NULL)
 		interrupthook(gp);
 	else if (unlikely(load_rlx(&gp->interrupted)))

@@ -160,8 +160,11 @@ void
 exitsyscall(void)
 {
 	struct g *gp = getg();
-	struct m *mp = gp->m;
+	struct m *mp;
 
+	if (unlikely(gp == NULL))
+		return; /* a handler forked in the call: the child */
+	mp = gp->m;
 	if (unlikely(mp->locks != 0))
 		return;
 	barrier();
@@ -219,7 +222,7 @@ exitsyscallfn(void)
 {
 	struct g *gp = getg();
 
-	if (xadd_acqrel(&gp->head.direct, -1) == 1)
+	if (gp != NULL && xadd_acqrel(&gp->head.direct, -1) == 1)
 		exitsyscall();
 }
 

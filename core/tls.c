@@ -701,6 +701,7 @@ const char *
 tlsselftest(void)
 {
 	struct g *gp;
+	uint64_t mask;
 
 	gp = malg(PAGESIZE, stackclassof(64 * 1024));
 	if (gp == NULL || !tlsalloc(gp))
@@ -710,7 +711,10 @@ tlsselftest(void)
 	testback.tp = (uintptr_t)threadpointer();
 	errno = 3;
 	testvar = 44;
+	/* In the child of a fork the handlers are the runtime's already. */
+	mask = osblocksignals();
 	gswitch(&testback, &gp->sched, NULL);
+	ossigmask(mask);
 	if (testfault != NULL)
 		return testfault;
 	if (errno != 3 || testvar != 44)

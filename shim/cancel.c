@@ -53,9 +53,11 @@ cancelpoint(void)
 bool
 cancelpending(void)
 {
+	struct g *gp = getg();
+
 	/* No bits are known: nobody has been cancelled yet. */
-	return unlikely(load_rlx(&cancelledbits) != 0) &&
-	    due(load_acq(gcancelword(getg())));
+	return unlikely(load_rlx(&cancelledbits) != 0) && gp != NULL &&
+	    due(load_acq(gcancelword(gp)));
 }
 
 bool

@@ -95,8 +95,12 @@ sigborrow(const sigset_t *mask)
 void
 sigreturned(void)
 {
-	struct gthread *th = gthreadof(getg());
+	struct g *gp = getg();
+	struct gthread *th;
 
+	if (unlikely(gp == NULL))
+		return; /* the child of a fork in the handler: the kernel did it */
+	th = gthreadof(gp);
 	if (!th->sigrestore)
 		return;
 	th->sigrestore = false;

@@ -9,11 +9,20 @@
 #include "shim/fd.h"
 #include "shim/signal.h"
 
+/*
+ * The child of a fork in a handler is another thread to the runtime, or none yet:
+ * what the handler means to the wait that it returns to.  One thread has it.
+ */
+static __thread uint32_t forkhandled;
+
 bool
 siginterrupted(bool restarts)
 {
-	uint32_t handled = gthreadof(getg())->handled;
+	struct g *gp = getg();
+	uint32_t handled = forkhandled;
 
+	if (likely(gp != NULL))
+		handled |= gthreadof(gp)->handled;
 	return restarts ? (handled & HANDLEDINTR) != 0 : handled != 0;
 }
 
@@ -21,6 +30,7 @@ void
 siguninterrupted(void)
 {
 	gthreadof(needg())->handled = 0;
+	forkhandled = 0;
 }
 
 /* --- sigwait() and its kin ------------------------------------------------ */
@@ -293,8 +303,10 @@ signalforkchild(void)
 {
 	struct g *gp = getg();
 
-	if (oursignals(gp))
+	if (oursignals(gp)) {
 		altstackforkchild(gp);
+		forkhandled = gthreadof(gp)->handled;
+	}
 	sigactionforkchild();
 	sigqueueforkchild();
 	sigkillforkchild();
