@@ -313,6 +313,9 @@ main(int argc, char **argv UNUSED)
 		describe();
 		return 0;
 	}
+	/* Whoever starts us may ignore some, as nohup does. */
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	before = opened();
 	for (long i = 0; i < THREADS; i++)
