@@ -184,7 +184,11 @@ formain(int sig)
 static void
 postsoon(struct g *to, struct g *gp, int sig, const siginfo_t *info)
 {
-	sigpost(to, info);
+	/* After its own write to a closed pipe it looks by itself: see kick(). */
+	if (sig == SIGPIPE && to != NULL && to == gp && handlerswait(gp))
+		sigkeep(to, info);
+	else
+		sigpost(to, info);
 	if (to == NULL)
 		to = formain(sig);
 	if (to == NULL)

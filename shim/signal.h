@@ -101,6 +101,8 @@ uint64_t sigwaiting(struct g *gp);
 int sigsend(struct g *gp, const siginfo_t *info);
 /* The same in a handler that interrupted anything; NULL is the process. */
 void sigpost(struct g *gp, const siginfo_t *info);
+/* The same for one that is going to look: nobody is told. */
+void sigkeep(struct g *gp, const siginfo_t *info);
 /* On gp, with every signal blocked, or not: what it accepts is handled. */
 void sigmark(struct g *gp);
 void sigdeliver(struct g *gp);

@@ -276,8 +276,15 @@ kick(struct g *gp, uint64_t set)
 	set &= ~load_rlx(&gthreadof(gp)->sigmask);
 	if (set == 0)
 		return false;
-	if (gkerneltid(gp) != 0)
-		return !gsend(gp, mark, &set);
+	if (gkerneltid(gp) != 0) {
+		/*
+		 * A write of its own, after which it looks.  A mark that comes
+		 * late would be merged with the SIGPIPE of its next one.
+		 */
+		if (load_rlx(&gthreadof(gp)->handlersoff))
+			set &= ~BIT(SIGPIPE);
+		return set != 0 && !gsend(gp, mark, &set);
+	}
 	gointerrupt(gp);
 	return true;
 }
@@ -439,12 +446,18 @@ sigsend(struct g *gp, const siginfo_t *info)
 }
 
 void
-sigpost(struct g *gp, const siginfo_t *info)
+sigkeep(struct g *gp, const siginfo_t *info)
 {
 	uint64_t old = sigqlock();
 
 	enqueue(gp, info);
 	sigqunlock(old);
+}
+
+void
+sigpost(struct g *gp, const siginfo_t *info)
+{
+	sigkeep(gp, info);
 	siglater();
 }
 
