@@ -79,7 +79,10 @@ gcputime(struct g *gp)
 	account(ACCTCPU, true);
 	if (gp == getg()) {
 		mp = acquirem();
-		cpuenter(gp, mp);
+		/* What nobody has sampled yet is its own, as cpusample() has it. */
+		cpu = oscputime(mp->tid);
+		if (load_rlx(&gp->cpustart) < 0)
+			cpuset(gp, mp->sampled < cpu ? mp->sampled : cpu, 0);
 		cpu = gp->cputime + oscputime(mp->tid) - gp->cpustart;
 		releasem(mp);
 		return cpu;

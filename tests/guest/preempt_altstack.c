@@ -10,6 +10,7 @@
 #define SIZE (64 << 10)
 
 static sem_t handled[THREADS], ready;
+static volatile int allsent;
 static __thread long me;
 static __thread char *mystack;
 static pthread_t receiver[THREADS];
@@ -55,7 +56,8 @@ receives(void *arg)
 	mine.ss_flags = 0;
 	MUST(sigaltstack(&mine, NULL) == 0);
 	sem_post(&ready);
-	while (!isover()) {
+	/* Not before: one that ends takes no signal any more. */
+	while (!allsent) {
 		compute(1000);
 		CHECK(!onmystack());
 		CHECK(sigaltstack(NULL, &now_) == 0);
@@ -97,6 +99,7 @@ main(void)
 	sender = spawn(sends, NULL);
 	letrun(1500);
 	finish(sender);
+	allsent = 1;
 	for (int i = 0; i < THREADS; i++)
 		finish(receiver[i]);
 	return done();
