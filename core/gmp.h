@@ -352,14 +352,14 @@ struct newprocargs {
 
 /*
  * Makes a G that will run fn(arg), with the caller's floating-point control
- * words and a zeroed struct gthread that blocks all, for the caller to fill before it calls
- * newprocready().  -EAGAIN when a limit is hit.
+ * words and a zeroed struct gthread that blocks all, for the caller to fill before
+ * it calls newprocready().  -EAGAIN when a limit is hit.
  */
 int newproc(const struct newprocargs *args, struct g **gp);
 
 /*
- * Lets it run, and stores its pthread_t.  Only a bound G can fail here, with the positive error of
- * pthread_create(); it is given back then.
+ * Lets it run, and stores its pthread_t.  Only a bound G can fail here, with the
+ * positive error of pthread_create(); it is given back then.
  */
 int newprocready(struct g *gp, uintptr_t *thread);
 

@@ -1,8 +1,8 @@
 /*
- * Whether a kernel thread sleeps, or has slept.  Only /proc tells, and to read it takes a
- * descriptor, whose number the program might be about to use: a dup2() onto it
- * would be followed by our close().  So a thread with a table of descriptors of
- * its own reads for sysmon.  It is made at the first question.
+ * Whether a kernel thread sleeps, or has slept.  Only /proc tells, and to read it
+ * takes a descriptor, whose number the program might be about to use: a dup2()
+ * onto it would be followed by our close().  So a thread with a table of
+ * descriptors of its own reads for sysmon.  It is made at the first question.
  */
 #include <errno.h>
 #include <fcntl.h>

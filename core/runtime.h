@@ -89,12 +89,8 @@ void printx(uint64_t v);
 void schedtrace(void);
 
 /* stats.c */
-/* Sums since the start, each read by itself; live and peak are Gs. */
-struct counters {
-	uint64_t created, ended, live, peak, parks, switches, steals, syscalls;
-	uint64_t handoffs, late, netpolls, preempts, unsafe;
-};
-void count(struct counters *c);
+struct snapcounters;
+void count(struct snapcounters *c);
 void statsinit(void);
 void statswrite(void);
 void statsforkchild(void);

@@ -232,22 +232,7 @@ writem(struct snapm *s, struct m *mp)
 static void
 writecounters(void)
 {
-	struct counters c;
-
-	count(&c);
-	hdr->gs = c.live;
-	hdr->created = c.created;
-	hdr->ended = c.ended;
-	hdr->peak = c.peak;
-	hdr->parks = c.parks;
-	hdr->switches = c.switches;
-	hdr->steals = c.steals;
-	hdr->handoffs = c.handoffs;
-	hdr->latehandoffs = c.late;
-	hdr->netpolls = c.netpolls;
-	hdr->preempts = c.preempts;
-	hdr->unsafepreempts = c.unsafe;
-	hdr->syscalls = c.syscalls;
+	count(&hdr->count);
 	hdr->gomaxprocs = (uint32_t)sched.gomaxprocs;
 	hdr->npidle = load_rlx(&sched.npidle);
 	hdr->nmidle = (uint32_t)load_rlx(&sched.nmidle);
@@ -286,7 +271,7 @@ writesections(uint32_t want)
 	struct gwriter w;
 	struct snapm *sm;
 	struct m *mp;
-	uint32_t i = 0;
+	uint32_t i;
 
 	if (want & SNAPWANTPS) {
 		np = (size_t)sched.gomaxprocs;

@@ -144,6 +144,13 @@ struct snapstack {
 	uint64_t pc[SNAPPCS];
 };
 
+/* Sums since the start, each read by itself, but for gs: those that live. */
+struct snapcounters {
+	uint64_t gs, created, ended, peak;
+	uint64_t parks, switches, steals, handoffs, latehandoffs;
+	uint64_t netpolls, preempts, unsafepreempts, syscalls;
+};
+
 struct snaphdr {
 	/* Constant. */
 	uint32_t magic, version;
@@ -166,9 +173,7 @@ struct snaphdr {
 	uint32_t npidle, nmidle, nm, nmspinning;
 	uint32_t nbound;
 	uint32_t runq; /* Gs in the global queue */
-	uint64_t gs, created, ended, peak;
-	uint64_t parks, switches, steals, handoffs, latehandoffs;
-	uint64_t netpolls, preempts, unsafepreempts, syscalls;
+	struct snapcounters count;
 	struct snapsection p, m, g, stack;
 	/* Runnable Gs that waited for 2^i to 2^(i+1) ns for their turn. */
 	uint64_t latency[SNAPBUCKETS];

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/runtime.h"
+#include "core/snapshot.h"
 
 static char *page;
 static struct mutex pagelock;
@@ -64,7 +65,7 @@ line(char *buf, size_t n, const char *key, uint64_t v)
 }
 
 void
-count(struct counters *c)
+count(struct snapcounters *c)
 {
 	struct m *mp;
 	int i;
@@ -81,20 +82,20 @@ count(struct counters *c)
 	}
 	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
 		c->syscalls += load_rlx(&mp->syscalltick);
-	c->live = gslive();
+	c->gs = gslive();
 	c->peak = load_rlx(&sched.gspeak);
 	c->handoffs = load_rlx(&sched.nhandoffs);
-	c->late = load_rlx(&sched.nlate);
+	c->latehandoffs = load_rlx(&sched.nlate);
 	c->netpolls = load_rlx(&sched.npolls);
 	c->preempts = load_rlx(&sched.npreempts);
-	c->unsafe = load_rlx(&sched.nunsafe);
+	c->unsafepreempts = load_rlx(&sched.nunsafe);
 }
 
 void
 statswrite(void)
 {
 	char buf[1024];
-	struct counters c;
+	struct snapcounters c;
 	uint64_t mask;
 	size_t n = 0;
 
@@ -104,16 +105,16 @@ statswrite(void)
 	mask = lockquiet(&pagelock);
 	n = line(buf, n, "gs_created", c.created);
 	n = line(buf, n, "gs_peak", c.peak);
-	n = line(buf, n, "gs", c.live);
+	n = line(buf, n, "gs", c.gs);
 	n = line(buf, n, "ms_peak", (uint64_t)sched.mcount);
 	n = line(buf, n, "procs", (uint64_t)sched.gomaxprocs);
 	n = line(buf, n, "parks", c.parks);
 	n = line(buf, n, "switches", c.switches);
 	n = line(buf, n, "handoffs", c.handoffs);
-	n = line(buf, n, "late_handoffs", c.late);
+	n = line(buf, n, "late_handoffs", c.latehandoffs);
 	n = line(buf, n, "netpolls", c.netpolls);
 	n = line(buf, n, "preempts", c.preempts);
-	n = line(buf, n, "unsafe_preempts", c.unsafe);
+	n = line(buf, n, "unsafe_preempts", c.unsafepreempts);
 	n = line(buf, n, "steals", c.steals);
 	n = line(buf, n, "syscalls", c.syscalls);
 	memcpy(page, buf, n);

@@ -1,9 +1,9 @@
 /*
  * What is known of memory: which other processes may see, and which can be read.
  *
- * A futex without FUTEX_PRIVATE_FLAG has
- * to go to the kernel only if its word lies there; libstdc++'s future and many
- * others leave the flag out on memory of their own.
+ * A futex without FUTEX_PRIVATE_FLAG has to go to the kernel only if its word lies
+ * in the former; libstdc++'s future and many others leave the flag out on memory of
+ * their own.
  *
  * Kept are the ranges that the program mapped shared.  One too many costs time,
  * one too few would be wrong: when the table is full everything counts as shared.

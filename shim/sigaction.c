@@ -60,19 +60,13 @@ static bool
 keeps(int sig)
 {
 	switch (sig) {
-	case SIGSEGV:
-	case SIGBUS:
-	case SIGFPE:
-	case SIGILL:
-	case SIGTRAP:
-	case SIGSYS:
 	case SIGABRT:
 	case SIGTSTP:
 	case SIGTTIN:
 	case SIGTTOU:
 		return false;
 	default:
-		return !defaultignored(sig);
+		return !sigfault(sig) && !defaultignored(sig);
 	}
 }
 

@@ -22,19 +22,9 @@ handlerswait(struct g *gp)
 static bool
 synchronous(int sig, const siginfo_t *info)
 {
-	switch (sig) {
-	case SIGSEGV:
-	case SIGBUS:
-	case SIGFPE:
-	case SIGILL:
-	case SIGTRAP:
-	case SIGSYS:
+	if (sigfault(sig))
 		return info->si_code > 0;
-	case SIGPIPE:
-		return !onsystem() && !handlerswait(getg());
-	default:
-		return false;
-	}
+	return sig == SIGPIPE && !onsystem() && !handlerswait(getg());
 }
 
 /* The kernel's mask, of which libc's uc_sigmask is longer. */

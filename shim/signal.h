@@ -126,6 +126,23 @@ void sigkillforkchild(void);
 /* --- sigmask.c ------------------------------------------------------------ */
 /* Sets the calling G's mask, and handles what it lets in. */
 void sigsetmine(uint64_t mask);
+
+/* What an instruction is punished with. */
+static inline bool
+sigfault(int sig)
+{
+	switch (sig) {
+	case SIGSEGV:
+	case SIGBUS:
+	case SIGFPE:
+	case SIGILL:
+	case SIGTRAP:
+	case SIGSYS:
+		return true;
+	default:
+		return false;
+	}
+}
 /* A kernel's set as libc's. */
 sigset_t sigsetof(uint64_t mask);
 

@@ -114,17 +114,17 @@ later(void)
 Test(top, rates_are_per_second)
 {
 	topfile_init(&file, 1);
-	file.h.switches = 1000;
+	file.h.count.switches = 1000;
 	next();
 	cr_assert_eq(model.rates.switches, 0);
-	file.h.switches = 5000;
+	file.h.count.switches = 5000;
 	file.h.now += 2000000000;
 	file.p[1].schedtick = UINT32_MAX;
 	next();
 	cr_assert_float_eq(model.rates.switches, 2000, 0.01);
 	later();
-	file.p[1].schedtick = 99; /* modulo 2^32 */
-	file.h.switches = 3;	  /* backwards: of a process that lies */
+	file.p[1].schedtick = 99;  /* modulo 2^32 */
+	file.h.count.switches = 3; /* backwards: of a process that lies */
 	next();
 	cr_assert_float_eq(model_ticks(&model, &model.now.p[1]), 100, 0.01);
 	cr_assert_eq(model.rates.switches, 0);

@@ -32,7 +32,7 @@ topfile_init(struct topfile *f, uint32_t ng)
 	f->h.starttime = 1000000000;
 	f->h.now = 11000000000;
 	f->h.has = SNAPWANTPS | SNAPWANTGS;
-	f->h.gs = ng;
+	f->h.count.gs = ng;
 	strcpy(f->h.comm, "prog");
 	f->h.p = (struct snapsection){ offsetof(struct topfile, p), 2,
 		sizeof(struct snapp) };

@@ -332,7 +332,7 @@ const char *
 take(struct target *t, uint32_t want, struct snapshot *s)
 {
 	const char *why;
-	bool again = true;
+	bool again;
 	uint32_t request;
 	int i;
 
@@ -343,8 +343,9 @@ take(struct target *t, uint32_t want, struct snapshot *s)
 		syscall(SYS_futex, &t->hdr->request, FUTEX_WAKE, INT_MAX, NULL,
 		    NULL, 0);
 		why = await(t, request);
-		if (why == NULL)
-			why = read_snapshot(t, s, &again);
+		if (why != NULL)
+			return why;
+		why = read_snapshot(t, s, &again);
 		if (why != NULL)
 			return why;
 		/* Another watcher's question may be the one that was answered. */
@@ -353,7 +354,6 @@ take(struct target *t, uint32_t want, struct snapshot *s)
 			return NULL;
 		if (!again)
 			snapshot_free(s);
-		again = true;
 	}
 	return "its snapshot changes too fast";
 }

@@ -21,12 +21,12 @@ head_lines(const struct model *m, char line[HEADLINES][128])
 	snprintf(line[1], 128,
 	    "G %s: %s running, %s runnable, %s syscall, "
 	    "%s waiting, %u bound; peak %s",
-	    format_count(a, (double)h->gs),
+	    format_count(a, (double)h->count.gs),
 	    format_count(b, (double)m->nstatus[SNAPGRUNNING]),
 	    format_count(c, (double)m->nstatus[SNAPGRUNNABLE]),
 	    format_count(d, (double)m->nstatus[SNAPGSYSCALL]),
 	    format_count(e, (double)m->nstatus[SNAPGWAITING]), h->nbound,
-	    format_count(f, (double)h->peak));
+	    format_count(f, (double)h->count.peak));
 	snprintf(line[2], 128,
 	    "per second: %s switches, %s parks, %s steals, "
 	    "%s handoffs, %s preempts",
@@ -202,18 +202,18 @@ json_totals(const struct snaphdr *h)
 {
 	struct json_object *o = json_object_new_object();
 
-	put_u64(o, "created", h->created);
-	put_u64(o, "ended", h->ended);
-	put_u64(o, "peak", h->peak);
-	put_u64(o, "switches", h->switches);
-	put_u64(o, "parks", h->parks);
-	put_u64(o, "steals", h->steals);
-	put_u64(o, "handoffs", h->handoffs);
-	put_u64(o, "late_handoffs", h->latehandoffs);
-	put_u64(o, "preempts", h->preempts);
-	put_u64(o, "unsafe_preempts", h->unsafepreempts);
-	put_u64(o, "netpolls", h->netpolls);
-	put_u64(o, "syscalls", h->syscalls);
+	put_u64(o, "created", h->count.created);
+	put_u64(o, "ended", h->count.ended);
+	put_u64(o, "peak", h->count.peak);
+	put_u64(o, "switches", h->count.switches);
+	put_u64(o, "parks", h->count.parks);
+	put_u64(o, "steals", h->count.steals);
+	put_u64(o, "handoffs", h->count.handoffs);
+	put_u64(o, "late_handoffs", h->count.latehandoffs);
+	put_u64(o, "preempts", h->count.preempts);
+	put_u64(o, "unsafe_preempts", h->count.unsafepreempts);
+	put_u64(o, "netpolls", h->count.netpolls);
+	put_u64(o, "syscalls", h->count.syscalls);
 	return o;
 }
 
@@ -267,7 +267,7 @@ batch_json(const struct model *m, FILE *out)
 	put_u64(o, "threads", h->nm);
 	put_u64(o, "threads_idle", h->nmidle);
 	put_u64(o, "threads_spinning", h->nmspinning);
-	put_u64(o, "live", h->gs);
+	put_u64(o, "live", h->count.gs);
 	put_u64(o, "bound", h->nbound);
 	put_u64(o, "runq", h->runq);
 	json_object_object_add(o, "totals", json_totals(h));

@@ -107,7 +107,7 @@ quantile(const struct model *m, double q)
 static void
 set_rates(struct model *m)
 {
-	const struct snaphdr *a = &m->before, *b = &m->now.h;
+	const struct snapcounters *a = &m->before.count, *b = &m->now.h.count;
 	struct rates *r = &m->rates;
 
 	r->created = rate(m, b->created, a->created);
