@@ -153,7 +153,7 @@ writeg(struct g *gp, void *arg)
 	memset(s, 0, sizeof(*s));
 	s->goid = gp->goid;
 	s->tid = gtid(gp);
-	s->m = s->p = -1;
+	s->m = s->p = s->fd = -1;
 	s->status = (uint8_t)status;
 	if (mp != NULL &&
 	    (status == Grunning || status == Gsyscall || gp->bound)) {
@@ -308,6 +308,7 @@ publish(uint32_t request, uint32_t want)
 	memset(&hdr->m, 0, sizeof(hdr->m));
 	memset(&hdr->g, 0, sizeof(hdr->g));
 	memset(&hdr->stack, 0, sizeof(hdr->stack));
+	memset(&hdr->module, 0, sizeof(hdr->module));
 	hdr->now = (uint64_t)nanotime();
 	writecounters();
 	writesections(want);

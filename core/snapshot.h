@@ -26,11 +26,12 @@
 #define SNAPCOMM "gmp-snapshot"
 #define SNAPLINK "/memfd:gmpthread"
 #define SNAPMAGIC 0x706d67u /* "gmp" */
-#define SNAPVERSION 1u
+#define SNAPVERSION 2u
 #define SNAPLEASE 3000000000ll /* ns */
 #define SNAPHDRSIZE 4096u
 #define SNAPBUCKETS 40u
-#define SNAPPCS 64u /* frames of a stack at the most */
+#define SNAPPCS 64u	/* frames of a stack at the most */
+#define SNAPBUILDID 20u /* bytes of a build id at the most */
 
 /* snaphdr.want: the header alone is always published. */
 enum {
@@ -73,6 +74,8 @@ enum {
 	SNAPGFOREIGN = 4,   /* a kernel thread that the library did not make */
 	SNAPGPREEMPTED = 8, /* was interrupted to let others run */
 	SNAPGTIMED = 16,    /* waits no longer than to some moment */
+	SNAPGREADS = 32,    /* waits for fd to become readable */
+	SNAPGWRITES = 64,   /* ... writable */
 };
 
 /* snapp.status */
@@ -103,14 +106,16 @@ struct snapg {
 	int32_t m, p; /* that it is on, or -1 */
 	uint8_t status, reason;
 	uint16_t flags;
-	int32_t owner;	    /* gettid() of who holds waitaddr, or 0 */
-	uint64_t waitaddr;  /* what it waits for, or 0 */
-	uint64_t since;	    /* ns, snaphdr.now's clock; 0 unknown */
-	uint64_t cputime;   /* ns, by samples */
-	uint64_t started;   /* ns, as since; 0 unknown */
-	uint64_t startpc;   /* its start routine, or 0 */
-	uint64_t createdpc; /* where it was created, or 0 */
-	uint64_t createdby; /* goid, or 0 */
+	int32_t owner; /* gettid() of who holds waitaddr, or 0 */
+	int32_t fd;    /* that it waits for, or -1 */
+	uint32_t pad;
+	uint64_t waitaddr;	       /* what it waits for, or 0 */
+	uint64_t since;		       /* ns, snaphdr.now's clock; 0 unknown */
+	uint64_t cputime;	       /* ns, by samples */
+	uint64_t started;	       /* ns, as since; 0 unknown */
+	uint64_t startpc;	       /* its start routine, or 0 */
+	uint64_t createdpc;	       /* where it was created, or 0 */
+	uint64_t createdby;	       /* goid, or 0 */
 	uint64_t stacksize, stackused; /* bytes; used 0: unknown */
 	char name[16];		       /* ends with NUL, or at 16 */
 };
@@ -136,12 +141,24 @@ struct snapm {
 	uint64_t goid; /* that it runs, or 0 */
 };
 
-/* A stack, innermost frame first.  So many pcs of the record are valid. */
+/*
+ * A stack, innermost frame first.  n pcs of the record are valid, each an address
+ * within the instruction that the frame is at: the call, not the one behind it.
+ */
 struct snapstack {
 	uint64_t goid;
 	uint32_t n;
 	uint32_t more; /* there are frames beyond SNAPPCS */
 	uint64_t pc[SNAPPCS];
+};
+
+/* A file of the program's that pcs lie in; comes with stacks. */
+struct snapmodule {
+	uint64_t start, end; /* of its segments, as they are mapped */
+	uint64_t bias;	     /* to add to an address in the file */
+	uint32_t nbuildid;   /* 0 when it has none */
+	uint8_t buildid[SNAPBUILDID];
+	char path[256]; /* as the process sees it; ends with NUL, or at 256 */
 };
 
 /* Sums since the start, each read by itself, but for gs: those that live. */
@@ -174,7 +191,7 @@ struct snaphdr {
 	uint32_t nbound;
 	uint32_t runq; /* Gs in the global queue */
 	struct snapcounters count;
-	struct snapsection p, m, g, stack;
+	struct snapsection p, m, g, stack, module;
 	/* Runnable Gs that waited for 2^i to 2^(i+1) ns for their turn. */
 	uint64_t latency[SNAPBUCKETS];
 };

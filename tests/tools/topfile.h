@@ -47,7 +47,7 @@ topfile_init(struct topfile *f, uint32_t ng)
 	for (i = 0; i < ng; i++) {
 		f->g[i].goid = i + 1;
 		f->g[i].tid = (int32_t)(1000 + i);
-		f->g[i].m = f->g[i].p = -1;
+		f->g[i].m = f->g[i].p = f->g[i].fd = -1;
 		f->g[i].status = SNAPGWAITING;
 		f->g[i].reason = SNAPWAITMUTEX;
 		f->g[i].waitaddr = 0x1000;
