@@ -185,6 +185,7 @@ adoptg(void)
 	if (gp == NULL)
 		throw("adoptg: out of memory");
 	gp->goid = newgoid(NULL);
+	gp->started = nanotime();
 	gp->foreign = true;
 	become(gp);
 	xadd_rlx(&sched.nbound, 1);
@@ -224,6 +225,7 @@ newbound(const struct newprocargs *a, struct g **out)
 	gp->attr = a->attr;
 	gp->foreign = false;
 	gp->goid = newgoid(NULL);
+	gp->started = nanotime();
 	*out = gp;
 	return 0;
 }

@@ -406,6 +406,7 @@ newproc(const struct newprocargs *a, struct g **out)
 		hi = (uintptr_t)a->stackaddr + a->stacksize;
 	gostartcall(&gp->sched, hi, gstart);
 	gp->goid = goid;
+	gp->started = coarsetime();
 	gp->head.tid = tidof(goid);
 	tlssettid(gp->tcb, gp->head.tid);
 	gp->entry = a->fn;

@@ -51,6 +51,7 @@ adoptmain(void)
 	gp->tcb = threadpointer();
 	gp->sched.tp = (uintptr_t)gp->tcb;
 	gp->goid = newgoid(NULL);
+	gp->started = nanotime();
 	gp->thread.sigmask = mp->sigmask;
 	mp->sampled = oscputime(mp->tid);
 	cpureset(gp, mp->sampled);
@@ -95,6 +96,7 @@ start(void)
 		return fallback(err);
 	sched.pid = (int32_t)rawsyscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	sched.starttime = nanotime();
+	setcoarsetime(sched.starttime);
 	if (envmode == MODE_BOUND || foreignruntime()) {
 		procresize(1);
 		needg();

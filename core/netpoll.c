@@ -130,6 +130,7 @@ netpoll(int64_t delay, struct woken *w)
 {
 	struct epoll_event ev[NEVENTS];
 	bool broken = false;
+	int64_t now;
 	int i, n;
 
 	xadd_rlx(&sched.npolls, 1);
@@ -154,7 +155,9 @@ netpoll(int64_t delay, struct woken *w)
 		if (delay == 0)
 			netpollbreak();
 	}
-	store_rlx(&sched.lastpoll, nanotime());
+	now = nanotime();
+	setcoarsetime(now);
+	store_rlx(&sched.lastpoll, now);
 	return broken;
 }
 

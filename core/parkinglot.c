@@ -311,6 +311,8 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 	 */
 	cancelwait(gp, 0);
 	store_rlx(&gp->parkword, 0);
+	/* The kernel is asked next: the clock costs little beside that. */
+	gp->waitsince = nanotime();
 	r = parkprepare(gp, b, addr, val, bitset, why, false, rel);
 	if (r == 0)
 		unlockbucket(b);

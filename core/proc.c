@@ -391,6 +391,7 @@ gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why)
 	struct m *mp = gp->m;
 
 	gp->waitreason = why;
+	gp->waitsince = coarsetime();
 	endsyscall(mp, gp);
 	casgstatus(gp, Grunning, Gwaiting);
 	mp->p->nparks++;

@@ -299,6 +299,24 @@ releasem(struct m *mp)
 	mp->locks--;
 }
 
+/*
+ * nanotime() as it was a moment ago: for who parks, which shall not cost a look at
+ * the clock.  sysmon keeps it, so it is late by a period of sysmon's at most, 10 ms
+ * unless the kernel gives sysmon no turn; who ends sysmon's long sleep, and who
+ * comes back from the netpoller, set it too.
+ */
+static inline int64_t
+coarsetime(void)
+{
+	return load_rlx(&sched.coarsetime);
+}
+
+static inline void
+setcoarsetime(int64_t now)
+{
+	store_rlx(&sched.coarsetime, now);
+}
+
 static inline uint32_t
 fastrand(struct m *mp)
 {

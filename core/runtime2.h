@@ -108,6 +108,7 @@ struct g {
 	struct gobuf sched;    /* valid while not running; owner: see gstatus */
 	uint32_t interrupted;  /* gointerrupt() before the park */
 	uint32_t waitreason;   /* enum waitreason */
+	int64_t waitsince;     /* when it began to wait: see coarsetime() */
 	struct gthread thread; /* the shim's; signal mask first */
 
 	struct timer timer; /* of a timed park */
@@ -121,6 +122,7 @@ struct g {
 	/* allglock, then constant. */
 	struct g *alllink;
 	uint64_t goid;
+	int64_t started; /* coarsetime() when it was made */
 
 	/* Constant after malg(). */
 	struct stack stack; /* the mapping's own, without the guard */
@@ -323,6 +325,8 @@ struct sched {
 	/* Set once by schedinit(), or by forkchild(). */
 	uint32_t started;
 	enum gmpmode mode;
+
+	int64_t coarsetime; /* atomic; see coarsetime() */
 
 	struct mutex lock __attribute__((aligned(CACHELINE)));
 	/* lock. */

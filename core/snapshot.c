@@ -132,6 +132,31 @@ goidof(const struct g *gp)
 	return gp != NULL ? gp->goid : 0;
 }
 
+/*
+ * What gp waits for.  Its reason is written before the address, which is NULL while
+ * it is on no bucket, the time before the status: they belong together when both
+ * are the same before and after.  A bound G stays Grunning meanwhile.
+ */
+static void
+writewait(struct snapg *s, const struct g *gp, uint32_t status)
+{
+	const void *addr = load_acq(&gp->waitaddr);
+	uint32_t reason = load_acq(&gp->waitreason);
+	int64_t since = load_acq(&gp->waitsince);
+
+	if (addr == NULL || load_acq(&gp->status) != status ||
+	    load_rlx(&gp->waitaddr) != addr)
+		return;
+	s->status = SNAPGWAITING;
+	s->reason = (uint8_t)reason;
+	s->since = (uint64_t)since;
+	/* A word of its own says nothing to anybody. */
+	if (reason != WAITSLEEP && reason != WAITSIGNAL)
+		s->waitaddr = (uintptr_t)addr;
+	if (load_rlx(&gp->timer.pp) != NULL)
+		s->flags |= SNAPGTIMED;
+}
+
 struct gwriter {
 	struct snapg *next, *end;
 };
@@ -162,14 +187,8 @@ writeg(struct g *gp, void *arg)
 		if (load_rlx(&mp->nop) == HASP)
 			s->p = pidof(load_rlx(&mp->p));
 	}
-	if (status == Gwaiting) {
-		s->reason = (uint8_t)load_rlx(&gp->waitreason);
-		/* A word of its own says nothing to anybody. */
-		if (s->reason != WAITSLEEP && s->reason != WAITSIGNAL)
-			s->waitaddr = (uintptr_t)load_rlx(&gp->waitaddr);
-		if (load_rlx(&gp->timer.pp) != NULL)
-			s->flags |= SNAPGTIMED;
-	}
+	if (status == Gwaiting || gp->bound)
+		writewait(s, gp, status);
 	if (s->tid == sched.pid)
 		s->flags |= SNAPGMAIN;
 	if (gp->bound)
@@ -179,6 +198,7 @@ writeg(struct g *gp, void *arg)
 	if (gp->preempted != NULL)
 		s->flags |= SNAPGPREEMPTED;
 	s->cputime = (uint64_t)load_rlx(&gp->cputime);
+	s->started = (uint64_t)gp->started;
 	s->startpc = gp->thread.fn != NULL ? (uintptr_t)gp->thread.fn
 					   : (uintptr_t)gp->thread.c11fn;
 	s->stacksize = gp->stack.hi - gp->stack.lo;

@@ -85,6 +85,7 @@ sysmonwake(void)
 {
 	if (sched.sysmonwait) {
 		store_rlx(&sched.sysmonwait, 0);
+		setcoarsetime(nanotime());
 		notewakeup(&sched.sysmonnote);
 	}
 }
@@ -546,6 +547,7 @@ sysmon(void *arg)
 		}
 		/* Put aside when the system had no kernel thread: again. */
 		now = nanotime();
+		setcoarsetime(now);
 		if (load_rlx(&sched.npidle) != 0 &&
 		    load_rlx(&sched.runqsize) != 0 && now >= sched.newmwhen)
 			wakep();

@@ -276,6 +276,32 @@ class States(TopCase):
         self.assertEqual(sum("mutex 0x" in line
                              for line in r.stdout.splitlines()), 5)
 
+    def test_how_long(self):
+        """Late by a look of sysmon's at the most; also while one computes."""
+        for kinds in ("waits", "sleeps", "reads"), ("waits", "computes"):
+            p = self.program(GMPPROCS="2")
+            p.started("locks 1")
+            time.sleep(0.3)
+            before = time.monotonic()
+            for kind in kinds:
+                p.do(f"{kind} 3")
+            p.until(lambda x, k=kinds: count(x, name=k[0], state="waiting")
+                    == 3)
+            began = time.monotonic()
+            time.sleep(0.5)
+            least = time.monotonic() - began
+            look = p.look("-s", "wait")
+            most = time.monotonic() - before + 0.2
+            for g in look["gs"]:
+                if g["name"] in kinds:
+                    self.assertLessEqual(g["age_ns"] / 1e9, most)
+                if g["name"] in kinds and g["state"] == "waiting":
+                    self.assertGreaterEqual(g["since_ns"] / 1e9, least)
+                    self.assertLessEqual(g["since_ns"] / 1e9, most)
+                    self.assertGreaterEqual(g["age_ns"], g["since_ns"])
+            self.assertEqual(look["gs"][0]["name"], "locks")
+            p.end()
+
     def test_bound(self):
         p = self.program(GMP_MODE="bound")
         p.do("sleeps 4")

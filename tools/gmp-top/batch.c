@@ -160,6 +160,8 @@ json_g(const struct model *m, const struct row *r)
 	}
 	if (model_waited(m, g) != 0)
 		put_u64(o, "since_ns", model_waited(m, g));
+	if (model_age(m, g) != 0)
+		put_u64(o, "age_ns", model_age(m, g));
 	put_u64(o, "cpu_ns", g->cputime);
 	put_double(o, "cpu", r->cpu);
 	put_u64(o, "stack_size", g->stacksize);
