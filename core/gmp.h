@@ -136,7 +136,8 @@ enum waitreason {
 	WAITSLEEP,
 	WAITFUTEX,
 	WAITSIGNAL,
-	WAITIO,
+	WAITIO,	  /* one descriptor */
+	WAITPOLL, /* any of several */
 	WAITREASONS,
 };
 

@@ -19,6 +19,7 @@ const char *const waitreasons[WAITREASONS] = {
 	[WAITFUTEX] = "futex",
 	[WAITSIGNAL] = "signal",
 	[WAITIO] = "descriptor",
+	[WAITPOLL] = "descriptors",
 };
 
 static const char *const gstatuses[] = {

@@ -300,7 +300,8 @@ netpollfd(struct polldesc *pd)
 
 /* The Gs that wait for descriptors are counted where they wait, without locks. */
 static int
-iopark(const uint32_t *addr, uint32_t val, int64_t deadline)
+iopark(const uint32_t *addr, uint32_t val, int64_t deadline,
+    enum waitreason why)
 {
 	struct m *mp;
 	int r;
@@ -308,7 +309,7 @@ iopark(const uint32_t *addr, uint32_t val, int64_t deadline)
 	mp = acquirem();
 	mp->p->niowait++;
 	releasem(mp);
-	r = parkquiet(addr, val, BITSET_ANY, CLOCKID_MONO, deadline, WAITIO);
+	r = parkquiet(addr, val, BITSET_ANY, CLOCKID_MONO, deadline, why);
 	mp = acquirem();
 	mp->p->niowait--;
 	releasem(mp);
@@ -318,7 +319,7 @@ iopark(const uint32_t *addr, uint32_t val, int64_t deadline)
 int
 netpollblock(enum pollmode mode, struct polllook *look, int64_t deadline)
 {
-	int r = iopark(&look->pd->seq[mode], look->seq[mode], deadline);
+	int r = iopark(&look->pd->seq[mode], look->seq[mode], deadline, WAITIO);
 
 	if (r == 0 || r == -EAGAIN) {
 		lookat(look->pd, look);
@@ -377,7 +378,25 @@ netpollleave(struct pollwait *w)
 int
 netpollblockany(uint32_t *word, int64_t deadline)
 {
-	return iopark(word, 0, deadline);
+	return iopark(word, 0, deadline, WAITPOLL);
+}
+
+_Static_assert(offsetof(struct polldesc, seq) + sizeof(uint32_t[POLLMODES]) <=
+	CACHELINE,
+    "pollwaits()");
+
+/*
+ * The descriptor of a G that waits at addr for WAITIO, and what for; -1 when the
+ * program has closed it since.
+ */
+int
+pollwaits(const void *addr, enum pollmode *mode)
+{
+	const struct polldesc *pd =
+	    (const struct polldesc *)((uintptr_t)addr & ~(CACHELINE - 1));
+
+	*mode = addr == &pd->seq[POLLMODE_IN] ? POLLMODE_IN : POLLMODE_OUT;
+	return pd->ghost ? -1 : load_rlx(&pd->fd);
 }
 
 /*

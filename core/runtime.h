@@ -99,6 +99,19 @@ void statsforkchild(void);
 void snapshotinit(void);
 void snapshotforkchild(void);
 
+/* peek.c */
+struct pagecache;
+struct peeker {
+	int pipe[2];
+	struct pagecache *cache;
+};
+bool peekopen(struct peeker *k);
+void peekclose(struct peeker *k);
+bool peek(struct peeker *k, uintptr_t addr, void *buf, size_t n);
+
+/* owner.c */
+int32_t ownerof(struct peeker *k, enum waitreason why, uintptr_t addr);
+
 /* stack.c */
 int stackclassof(size_t size); /* -1 when too large */
 size_t stackclasssize(int class);
@@ -164,6 +177,7 @@ void netpollforkchild(void);
 
 /* polldesc.c */
 void pollevent(struct polldesc *pd, uint32_t events, struct woken *w);
+int pollwaits(const void *addr, enum pollmode *mode);
 int pollprotect(int fd);
 void pollunprotect(int fd);
 bool renumber(int fd);

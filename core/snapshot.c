@@ -34,13 +34,15 @@ _Static_assert(SAME(SNAPWAITMUTEX, WAITMUTEX) && SAME(SNAPWAITCOND, WAITCOND) &&
 	SAME(SNAPWAITONCE, WAITONCE) && SAME(SNAPWAITJOIN, WAITJOIN) &&
 	SAME(SNAPWAITSLEEP, WAITSLEEP) && SAME(SNAPWAITFUTEX, WAITFUTEX) &&
 	SAME(SNAPWAITSIGNAL, WAITSIGNAL) && SAME(SNAPWAITIO, WAITIO) &&
-	SAME(SNAPWAITIO + 1, WAITREASONS),
+	SAME(SNAPWAITPOLL, WAITPOLL) && SAME(SNAPWAITPOLL + 1, WAITREASONS),
     "reasons");
 
 /* The publisher's own. */
 static struct g publisherg;
 static struct m publisherm;
 static int memfd;
+static struct peeker peeker;
+static bool canpeek;
 static struct snaphdr *hdr;
 static char *area;	/* the file behind the header */
 static size_t areasize; /* bytes of it that are mapped */
@@ -143,6 +145,7 @@ writewait(struct snapg *s, const struct g *gp, uint32_t status)
 	const void *addr = load_acq(&gp->waitaddr);
 	uint32_t reason = load_acq(&gp->waitreason);
 	int64_t since = load_acq(&gp->waitsince);
+	enum pollmode mode;
 
 	if (addr == NULL || load_acq(&gp->status) != status ||
 	    load_rlx(&gp->waitaddr) != addr)
@@ -155,6 +158,12 @@ writewait(struct snapg *s, const struct g *gp, uint32_t status)
 		s->waitaddr = (uintptr_t)addr;
 	if (load_rlx(&gp->timer.pp) != NULL)
 		s->flags |= SNAPGTIMED;
+	if (canpeek)
+		s->owner = ownerof(&peeker, reason, (uintptr_t)addr);
+	if (reason == WAITIO) {
+		s->fd = pollwaits(addr, &mode);
+		s->flags |= mode == POLLMODE_IN ? SNAPGREADS : SNAPGWRITES;
+	}
 }
 
 struct gwriter {
@@ -311,8 +320,11 @@ writesections(uint32_t want)
 		writem(sm + i, mp);
 	w.next = (struct snapg *)(area + at);
 	w.end = w.next + ng;
-	if (ng != 0)
+	if (ng != 0) {
+		canpeek = peekopen(&peeker);
 		foreachg(writeg, &w);
+		peekclose(&peeker);
+	}
 	ng = (size_t)(w.next - (struct snapg *)(area + at));
 	section(&hdr->g, at, ng, sizeof(struct snapg));
 	hdr->has = want & (SNAPWANTPS | SNAPWANTGS);

@@ -65,6 +65,7 @@ enum {
 	SNAPWAITFUTEX,
 	SNAPWAITSIGNAL,
 	SNAPWAITIO,
+	SNAPWAITPOLL, /* for any of several descriptors */
 };
 
 /* snapg.flags */

@@ -22,10 +22,12 @@ GMPTOP = os.path.join(OUT, "gmp-top")
 # One command a line on stdin, an answer on stdout when it is done.
 PROGRAM_SOURCE = r"""
 #define _GNU_SOURCE
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,6 +71,89 @@ reads(void *arg)
 	return arg;
 }
 
+/* A mutex in memory that is unmapped under those who wait. */
+static pthread_mutex_t *doomed;
+
+static void *
+gone(void *arg)
+{
+	pthread_mutex_lock(doomed);
+	return arg;
+}
+
+static void *
+polls(void *arg)
+{
+	struct pollfd fds[2] = { { pipes[0], POLLIN, 0 },
+		{ pipes[0], POLLPRI, 0 } };
+
+	poll(fds, 2, -1);
+	return arg;
+}
+
+static void *
+writes(void *arg)
+{
+	static char block[1 << 20];
+	int p[2];
+
+	if (pipe(p) == 0)
+		write(p[1], block, sizeof(block));
+	return arg;
+}
+
+/*
+ * A cycle: thread i holds its lock and waits for that of the next; the kind of it
+ * is the i-th letter: m a mutex, w a rwlock to write, r to read, j a join.
+ */
+#define LINKS 4
+static struct link {
+	pthread_mutex_t m;
+	pthread_rwlock_t rw;
+	pthread_t t;
+} links[LINKS];
+static pthread_barrier_t held;
+static char links_kinds[LINKS + 1];
+
+static void *
+linked(void *arg)
+{
+	long i = (long)arg, to = (i + 1) % (long)strlen(links_kinds);
+	struct link *next = &links[to];
+	void *r;
+
+	pthread_mutex_lock(&links[i].m);
+	pthread_rwlock_wrlock(&links[i].rw);
+	pthread_barrier_wait(&held);
+	if (links_kinds[i] == 'm')
+		pthread_mutex_lock(&next->m);
+	else if (links_kinds[i] == 'w')
+		pthread_rwlock_wrlock(&next->rw);
+	else if (links_kinds[i] == 'r')
+		pthread_rwlock_rdlock(&next->rw);
+	else
+		pthread_join(next->t, &r);
+	return NULL;
+}
+
+static void
+cycle(const char *kinds)
+{
+	long n = (long)strlen(kinds), i;
+	char name[16];
+
+	snprintf(links_kinds, sizeof(links_kinds), "%s", kinds);
+	pthread_barrier_init(&held, NULL, (unsigned)n + 1);
+	for (i = 0; i < n; i++) {
+		pthread_mutex_init(&links[i].m, NULL);
+		pthread_rwlock_init(&links[i].rw, NULL);
+		pthread_create(&links[i].t, NULL, linked, (void *)i);
+		snprintf(name, sizeof(name), "link%ld", i);
+		pthread_setname_np(links[i].t, name);
+	}
+	pthread_barrier_wait(&held);
+}
+
 static void *
 computes(void *arg)
 {
@@ -87,7 +172,8 @@ static const struct {
 	const char *name;
 	void *(*fn)(void *);
 } kinds[] = { { "locks", locks }, { "waits", waits }, { "sleeps", sleeps },
-	{ "reads", reads }, { "computes", computes } };
+	{ "reads", reads }, { "computes", computes }, { "polls", polls },
+	{ "writes", writes }, { "gone", gone } };
 
 static void
 obey(char *line, char **argv)
@@ -98,7 +184,9 @@ obey(char *line, char **argv)
 	pid_t child;
 
 	sscanf(line, "%15s %d", word, &n);
-	for (i = 0; i < 5; i++)
+	if (strcmp(word, "cycle") == 0 && sscanf(line, "cycle %4s", word) == 1)
+		cycle(word);
+	for (i = 0; i < 8; i++)
 		while (strcmp(word, kinds[i].name) == 0 && n-- > 0) {
 			pthread_create(&t, NULL, kinds[i].fn, NULL);
 			pthread_setname_np(t, word);
@@ -116,6 +204,8 @@ obey(char *line, char **argv)
 		}
 		printf("%d ", (int)child);
 	}
+	if (strcmp(word, "unmap") == 0)
+		munmap(doomed, 4096);
 	if (strcmp(word, "exec") == 0)
 		execv("/proc/self/exe", argv);
 	if (strcmp(word, "exit") == 0)
@@ -131,6 +221,10 @@ main(int argc, char **argv)
 	if (pipe(pipes) != 0)
 		return 1;
 	pthread_mutex_lock(&m);
+	doomed = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pthread_mutex_init(doomed, NULL);
+	pthread_mutex_lock(doomed);
 	puts("ready");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin) != NULL) {
@@ -301,6 +395,49 @@ class States(TopCase):
                     self.assertGreaterEqual(g["age_ns"], g["since_ns"])
             self.assertEqual(look["gs"][0]["name"], "locks")
             p.end()
+
+    def test_owners(self):
+        for kinds in "mm", "mwj", "wr", "jjm":
+            p = self.program()
+            p.do(f"cycle {kinds}")
+            p.do("locks 2")
+            look = p.until(lambda x: count(x, state="waiting")
+                           >= 2 + len(kinds))
+            by_name = {g["name"]: g for g in look["gs"]}
+            for i in range(len(kinds)):
+                self.assertEqual(
+                    by_name[f"link{i}"]["owner_tid"],
+                    by_name[f"link{(i + 1) % len(kinds)}"]["tid"], kinds)
+            self.assertEqual(by_name["locks"]["owner_tid"], p.pid)
+            self.assertNotIn("owner_tid", by_name["watchedprog"])
+            p.end()
+
+    def test_owners_in_memory_that_is_gone(self):
+        p = self.program()
+        p.do("gone 3")
+        look = p.until(lambda x: count(x, reason="mutex", name="gone") == 3)
+        self.assertEqual(count(look, owner_tid=p.pid), 3)
+        p.do("unmap")
+        look = p.look()
+        self.assertEqual(count(look, reason="mutex", name="gone"), 3)
+        self.assertFalse(any("owner_tid" in g for g in look["gs"]))
+
+    def test_descriptors(self):
+        p = self.program()
+        for kind in "reads", "polls", "writes":
+            p.do(f"{kind} 1")
+        look = p.until(lambda x: count(x, state="waiting") >= 3)
+        by_name = {g["name"]: g for g in look["gs"]}
+        self.assertEqual(by_name["polls"]["state"], "waiting", look["gs"])
+        fds = f"/proc/{p.pid}/fd"
+        self.assertIn("pipe", os.readlink(
+            f"{fds}/{by_name['reads']['fd']}"))
+        self.assertGreater(by_name["writes"]["fd"], by_name["reads"]["fd"])
+        self.assertEqual(by_name["polls"]["reason"], "descriptors")
+        self.assertNotIn("fd", by_name["polls"])
+        text = run(GMPTOP, "--once", str(p.pid)).stdout
+        for g, what in (by_name["reads"], "read"), (by_name["writes"], "write"):
+            self.assertIn(f"{what} of fd {g['fd']} ", text)
 
     def test_bound(self):
         p = self.program(GMP_MODE="bound")

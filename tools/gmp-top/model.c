@@ -439,6 +439,20 @@ describe_wait(const struct model *m, const struct snapg *g, char *buf, size_t n)
 		snprintf(buf, n, "%s", snapshot_reason(g));
 		return buf;
 	}
+	if (g->reason == SNAPWAITPOLL) {
+		snprintf(buf, n, "%s", snapshot_reason(g));
+		return buf;
+	}
+	if (g->reason == SNAPWAITIO) {
+		len = snprintf(buf, n, "%s",
+		    g->flags & SNAPGREADS	 ? "read"
+			: g->flags & SNAPGWRITES ? "write"
+						 : snapshot_reason(g));
+		if (g->fd >= 0)
+			snprintf(buf + len, n - (size_t)len, " of fd %d",
+			    g->fd);
+		return buf;
+	}
 	len = snprintf(buf, n, "%s 0x%llx", snapshot_reason(g),
 	    (unsigned long long)g->waitaddr);
 	if (g->owner == 0 || len < 0 || (size_t)len >= n)

@@ -36,7 +36,7 @@ struct model {
 	double seconds; /* since the one before; 0 with the first */
 	struct rates rates;
 	size_t nstatus[5]; /* Gs by snapg.status */
-	size_t nreason[SNAPWAITIO + 1];
+	size_t nreason[SNAPWAITPOLL + 1];
 
 	/* By the user. */
 	enum sort sort;

@@ -16,7 +16,7 @@ static const char *const gstatus[] = { "?", "runnable", "running", "syscall",
 	"waiting" };
 static const char *const reason[] = { "", "mutex", "cond", "rwlock", "sem",
 	"barrier", "spinlock", "once", "join", "sleep", "futex", "signal",
-	"descriptor" };
+	"descriptor", "descriptors" };
 static const char *const pstatus[] = { "idle", "running", "syscall",
 	"stopped" };
 

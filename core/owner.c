@@ -1,0 +1,41 @@
+/*
+ * Who holds what a thread waits for, as far as the object itself says.  The layouts
+ * are glibc's, which the shim keeps to.  Whoever is named may have gone on since.
+ */
+#include "core/runtime.h"
+
+/* FUTEX_TID_MASK; above it are marks of the mutex's. */
+#define TIDMASK 0x3fffffff
+
+/* The thread whose end is waited for: addr is its state (shim/thread.c). */
+static int32_t
+joined(uintptr_t addr)
+{
+	return ((const struct g *)(addr - offsetof(struct g, thread.state)))
+	    ->head.tid;
+}
+
+/* gtid(), or 0: nobody, or nobody knows.  A rwlock knows no readers. */
+int32_t
+ownerof(struct peeker *k, enum waitreason why, uintptr_t addr)
+{
+	int32_t owner = 0;
+
+	switch (why) {
+	case WAITMUTEX:
+		addr += offsetof(pthread_mutex_t, __data.__owner);
+		break;
+	case WAITRWLOCK:
+		addr += offsetof(pthread_rwlock_t, __data.__cur_writer);
+		break;
+	case WAITJOIN:
+		/* Gs are never freed. */
+		return joined(addr);
+	default:
+		return 0;
+	}
+	if (!peek(k, addr, &owner, sizeof(owner)) || owner < 0 ||
+	    owner > TIDMASK)
+		return 0;
+	return owner;
+}
