@@ -165,6 +165,12 @@ cancelwait(struct g *gp, int result)
 		return false;
 	dequeue(b, gp);
 	gp->waitresult = result;
+	/*
+	 * Seen, with what came before it.  Here, since once the bucket is free
+	 * another may be for the next wait.
+	 */
+	if (result == -EINTR)
+		xchg_acqrel(&gp->interrupted, 0);
 	unlockbucket(b);
 	return true;
 }
@@ -195,10 +201,8 @@ gointerrupt(struct g *gp)
 	store_rlx(&gp->interrupted, 1);
 	/* The waiter's side is a compiler barrier between the two accesses. */
 	asyncfence();
-	if (cancelwait(gp, -EINTR)) {
-		store_rlx(&gp->interrupted, 0);
+	if (cancelwait(gp, -EINTR))
 		goready(gp, false);
-	}
 	releasem(mp);
 	allowsignals(self, mask);
 }

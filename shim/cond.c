@@ -86,8 +86,10 @@ mixed_wait(pthread_mutex_t *mutex, int clock, int64_t deadline)
 	seq = load_acq(&mixed.seq);
 	err = mutexunlockwait(mutex);
 	if (err == 0) {
-		r = park(&mixed.seq, seq, BITSET_ANY, clock, deadline,
-		    WAITCOND);
+		/* The unlock may have taken the interruption: gosched(). */
+		r = cancelpending() ? -EINTR
+				    : park(&mixed.seq, seq, BITSET_ANY, clock,
+					  deadline, WAITCOND);
 		err = relock(mutex);
 	}
 	xadd_acqrel(&mixed.waiters, -1u);
@@ -170,8 +172,10 @@ waituntil(pthread_cond_t *cond, pthread_mutex_t *mutex, struct until u)
 		err = mutexunlockwait(mutex);
 		if (unlikely(err != 0))
 			return err;
-		r = park(&c->s.seq, seq, BITSET_ANY, u.clock, deadline,
-		    WAITCOND);
+		/* parkrelease() or the unlock may have taken the interruption. */
+		r = cancelpending() ? -EINTR
+				    : park(&c->s.seq, seq, BITSET_ANY, u.clock,
+					  deadline, WAITCOND);
 	}
 	if (unlikely(r == -EINTR)) {
 		err = relock(mutex);

@@ -56,7 +56,10 @@ sem_wait_slow(struct psem *p, struct until u)
 			if (cas_acq(&p->state, &s, s - 1 - WAITER))
 				return 0;
 		siguninterrupted();
-		r = park(&p->value, 0, BITSET_ANY, u.clock, deadline, WAITSEM);
+		/* The park before may have taken the interruption. */
+		r = cancelpending() ? -EINTR
+				    : park(&p->value, 0, BITSET_ANY, u.clock,
+					  deadline, WAITSEM);
 		if (r == -ETIMEDOUT)
 			break;
 		/* As futex(2): with a time it is not restarted. */
