@@ -3,7 +3,7 @@
  * that comes before, during or at the entry of the call ends the thread there:
  * cleanup handlers run, the value is PTHREAD_CANCELED.
  */
-#include "guest.h"
+#include "cancel.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -17,11 +17,10 @@
 
 static pthread_mutex_t lock = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
-static sem_t sem, entered, forever;
+static sem_t sem, forever;
 static int in[2], full[2], sock[2], listener, bound, ep, msq;
 static char dir[] = "cancelXXXXXX", fifo[64];
 static struct sockaddr_un addr = { .sun_family = AF_UNIX };
-static int cleanups;
 
 static void
 unlock(void *arg)
@@ -364,10 +363,7 @@ p_fsync(void)
 		sched_yield();
 }
 
-static const struct {
-	const char *name;
-	void (*fn)(void);
-} points[] = {
+static const struct point points[] = {
 	{ "pthread_cond_wait", p_cond_wait },
 	{ "pthread_cond_timedwait", p_cond_timedwait },
 	{ "pthread_cond_clockwait", p_cond_clockwait },
@@ -410,67 +406,6 @@ static const struct {
 };
 #define POINTS (sizeof points / sizeof *points)
 
-static void
-counts(void *arg)
-{
-	__atomic_add_fetch((int *)arg, 1, __ATOMIC_RELAXED);
-}
-
-struct how {
-	void (*fn)(void);
-	int pending; /* cancelled before it gets there */
-};
-
-static void *
-body(void *arg)
-{
-	struct how *h = arg;
-
-	pthread_cleanup_push(counts, &cleanups);
-	if (h->pending) {
-		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
-		sem_post(&entered);
-		/* Until the cancellation has been sent. */
-		await(&sem);
-		pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
-	} else {
-		sem_post(&entered);
-	}
-	h->fn();
-	pthread_cleanup_pop(0);
-	return NULL;
-}
-
-static void
-exercise(const char *name, void (*fn)(void))
-{
-	struct how pend = { fn, 1 },
-		   run[3] = { { fn, 0 }, { fn, 0 }, { fn, 0 } };
-	pthread_t t[3];
-	int right = 0;
-
-	cleanups = 0;
-	t[0] = spawn(body, &pend);
-	await(&entered);
-	CHECK(pthread_cancel(t[0]) == 0);
-	sem_post(&sem);
-	right += finish(t[0]) == PTHREAD_CANCELED;
-
-	for (int i = 0; i < 3; i++)
-		t[i] = spawn(body, &run[i]);
-	for (int i = 0; i < 3; i++)
-		await(&entered);
-	for (int i = 0; i < 50; i++)
-		sched_yield();
-	usleep(500);
-	for (int i = 0; i < 3; i++)
-		CHECK(pthread_cancel(t[i]) == 0);
-	for (int i = 0; i < 3; i++)
-		right += finish(t[i]) == PTHREAD_CANCELED;
-	printf("%s: %d cancelled, %d cleaned up\n", name, right, cleanups);
-	fflush(stdout);
-}
-
 int
 main(void)
 {
@@ -481,7 +416,6 @@ main(void)
 
 	scratch();
 	sem_init(&sem, 0, 0);
-	sem_init(&entered, 0, 0);
 	sem_init(&forever, 0, 0);
 	signal(SIGPIPE, SIG_IGN);
 	struct sigaction sa = { .sa_handler = interrupts };
@@ -515,7 +449,7 @@ main(void)
 	}
 	MUST(read(ready[0], &c, 1) == 1);
 	for (size_t i = 0; i < POINTS; i++)
-		exercise(points[i].name, points[i].fn);
+		exercise(&points[i]);
 	SHOW(pthread_mutex_lock(&lock));
 	SHOW(pthread_mutex_unlock(&lock));
 	kill(pid, SIGKILL);
