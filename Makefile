@@ -244,7 +244,8 @@ clean: ## removes everything that was built
 # --- packages ---------------------------------------------------------------
 
 # The last ones are the programs of the matrix.
-DEMO_PACKAGES := gcc libc6-dev make python3 libncurses-dev libjson-c-dev
+DEMO_PACKAGES := gcc libc6-dev make python3 libncurses-dev libjson-c-dev \
+	systemtap-sdt-dev
 PACKAGES = $(DEMO_PACKAGES) pkg-config libunwind-dev liblzma-dev \
 	libcriterion-dev gdb \
 	$(shell sed 's/\#.*//' tests/compat/packages 2>/dev/null)

@@ -428,6 +428,7 @@ newprocready(struct g *gp, uintptr_t *thread)
 	struct p *pp;
 
 	noteblocked(gp->thread.sigmask);
+	PROBE2(create, gp->goid, gp->thread.fn);
 	if (gp->adopted) {
 		xadd_rlx(&sched.ncreated, 1);
 		return startbound(gp, thread);

@@ -318,8 +318,10 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 	/* The kernel is asked next: the clock costs little beside that. */
 	gp->waitsince = nanotime();
 	r = parkprepare(gp, b, addr, val, bitset, why, false, rel);
-	if (r == 0)
+	if (r == 0) {
 		unlockbucket(b);
+		PROBE4(park, gp->goid, mp->id, gp->waitreason, gp->waitaddr);
+	}
 	releasem(mp);
 	allowsignals(gp, mask);
 	if (r != 0)

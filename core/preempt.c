@@ -235,6 +235,7 @@ onpreempt(ucontext_t *uc)
 		return;
 	}
 	xadd_rlx(&sched.npreempts, 1);
+	PROBE2(preempt, gp->goid, mp->id);
 	gp->preempted = mp->gsignal;
 	mp->sigmask = UINT64_MAX;
 	gopreempt(mp, gp, preempted);

@@ -126,6 +126,7 @@ void
 handoffp(struct p *pp)
 {
 	xadd_rlx(&sched.nhandoffs, 1);
+	PROBE1(handoff, pp->id);
 	if (!runqempty(pp) || load_rlx(&sched.runqsize) != 0) {
 		startm(pp, false);
 		return;
@@ -169,6 +170,7 @@ void
 goready(struct g *gp, bool next)
 {
 	if (gp->head.direct) {
+		PROBE1(ready, gp->goid);
 		if (xchg_acqrel(&gp->parkword, 1) == 0)
 			futexwakeup(&gp->parkword, 1);
 		return;
@@ -257,8 +259,11 @@ nextlocal(struct m *mp, struct p *pp)
 		}
 	}
 	gp = runqget(pp, &inherit);
-	if (gp != NULL && !inherit)
+	if (gp == NULL)
+		return NULL;
+	if (!inherit)
 		store_rlx(&pp->schedtick, pp->schedtick + 1);
+	PROBE3(switch, gp->goid, mp->id, pp->id);
 	return gp;
 }
 
@@ -296,6 +301,7 @@ execute(struct m *mp, struct g *gp, bool inherit)
 	if (!inherit)
 		store_rlx(&pp->schedtick, pp->schedtick + 1);
 	pp->switches++;
+	PROBE3(switch, gp->goid, mp->id, pp->id);
 	if (unlikely(mp->sigmask != gp->thread.sigmask))
 		setsigmask(mp, gp->thread.sigmask);
 	if (unlikely(load_rlx(&sched.accounting)))
@@ -392,6 +398,7 @@ gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why)
 
 	gp->waitreason = why;
 	gp->waitsince = coarsetime();
+	PROBE4(park, gp->goid, mp->id, gp->waitreason, gp->waitaddr);
 	endsyscall(mp, gp);
 	casgstatus(gp, Grunning, Gwaiting);
 	mp->p->nparks++;
@@ -540,6 +547,7 @@ stealwork(struct m *mp, struct p *pp)
 			gp = runqsteal(pp, from, round == 3);
 			if (gp != NULL) {
 				pp->nsteals++;
+				PROBE3(steal, gp->goid, pp->id, from->id);
 				return gp;
 			}
 		}
@@ -866,17 +874,21 @@ goexit1(bool free)
 	struct g *gp = getg();
 	struct m *mp;
 
-	if (giskthread(gp))
+	if (giskthread(gp)) {
+		PROBE2(exit, gp->goid, gp->m->id);
 		return;
+	}
 	gp->freeondeath = free;
 	if (gp->bound && gp->thread.changed) {
 		mp = acquirem();
+		PROBE2(exit, gp->goid, mp->id);
 		unlockosthread(gp);
 		mcall1(&gp->sched, &mp->g0->sched, endedwithm, gp);
 	}
 	if (gp->bound)
 		unlockosthread(gp);
 	mp = acquirem();
+	PROBE2(exit, gp->goid, mp->id);
 	mswitch(mp, gp, gdestroy, NULL);
 	throw("goexit1: a dead G was resumed");
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 
+#include "core/probe.h"
 #include "core/runtime2.h"
 
 /* lock_futex.c */
@@ -349,14 +350,16 @@ void trackrun(struct g *gp);
 uint64_t tracked(int i);
 void trackforkchild(void);
 
-static inline void
+static inline __attribute__((always_inline)) void
 casgstatus(struct g *gp, enum gstatus from, enum gstatus to)
 {
 	if (unlikely(load_rlx(&gp->status) != from))
 		throw("casgstatus: bad status");
-	if (from == Gwaiting && to == Grunnable &&
-	    unlikely(load_rlx(&sched.accounting)))
-		trackready(gp);
+	if (from == Gwaiting && to == Grunnable) {
+		PROBE1(ready, gp->goid);
+		if (unlikely(load_rlx(&sched.accounting)))
+			trackready(gp);
+	}
 	store_rel(&gp->status, to);
 }
 

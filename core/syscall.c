@@ -130,7 +130,7 @@ gsend(struct g *gp, void (*send)(int tid, void *arg), void *arg)
 	return sent;
 }
 
-static inline void
+static inline __attribute__((always_inline)) void
 announce(uint32_t how)
 {
 	struct g *gp = getg();
@@ -142,6 +142,7 @@ announce(uint32_t how)
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
 	store_rlx(&mp->insyscall, how);
 	barrier();
+	PROBE2(syscall_enter, gp->goid, mp->id);
 }
 
 void
@@ -170,6 +171,7 @@ exitsyscall(void)
 	barrier();
 	store_rlx(&mp->insyscall, NOCALL);
 	store_rlx(&gp->status, Grunning);
+	PROBE2(syscall_exit, gp->goid, mp->id);
 	if (unlikely(load_acq(&mp->nop) != HASP))
 		releasem(acquirem());
 	if (unlikely(load_rlx(&mp->preempt))) {
@@ -194,6 +196,7 @@ blocking(struct g *gp)
 	store_rlx(&gp->status, Gsyscall);
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
 	store_rlx(&mp->insyscall, MAYSLEEP);
+	PROBE2(syscall_enter, gp->goid, mp->id);
 	preemptwait(mp);
 	pp = releasep(mp);
 	mp->oldp = pp;
