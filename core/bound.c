@@ -115,6 +115,7 @@ allocadopted(void)
 	gp->stackclass = NOCLASS;
 	gp->head.tid = -1;
 	gp->thread.sigmask = UINT64_MAX;
+	mp->id = newmid();
 	mp->nop = NOP;
 	mp->g0 = gp;
 	gp->m = mp;

@@ -29,9 +29,9 @@ number(const char *s, size_t n, int64_t max)
 }
 
 #define DEBUGKEYS                                                              \
-	"allowed is a comma-separated list of checkdead=0|1, "                 \
-	"asyncpreemptoff=0|1, detours=0|1, randomize=SEED, stats=PREFIX; "     \
-	"ignored"
+	"allowed is a comma-separated list of asyncpreemptoff=0|1, "           \
+	"checkdead=0|1, detours=0|1, randomize=SEED, scheddetail=0|1, "        \
+	"schedtrace=MS, stats=PREFIX; ignored"
 
 static const struct {
 	const char *key;
@@ -40,6 +40,16 @@ static const struct {
 	{ "asyncpreemptoff", &debug.asyncpreemptoff },
 	{ "checkdead", &debug.checkdead },
 	{ "detours", &debug.detours },
+	{ "scheddetail", &debug.scheddetail },
+};
+
+static const struct {
+	const char *key;
+	int64_t *value;
+	int64_t min, max;
+} numbers[] = {
+	{ "randomize", &debug.randomize, 1, INT64_MAX / 10 - 1 },
+	{ "schedtrace", &debug.schedtrace, 0, INT32_MAX },
 };
 
 /* One key=value of GMPDEBUG; false when it is none of ours. */
@@ -61,11 +71,14 @@ debugkey(const char *key, size_t nkey, const char *val, size_t nval)
 		*flags[i].value = v != 0;
 		return true;
 	}
-	if (nkey == 9 && memcmp(key, "randomize", 9) == 0) {
-		v = number(val, nval, INT64_MAX / 10 - 1);
-		if (v <= 0)
+	for (i = 0; i < nelem(numbers); i++) {
+		if (strlen(numbers[i].key) != nkey ||
+		    memcmp(key, numbers[i].key, nkey) != 0)
+			continue;
+		v = number(val, nval, numbers[i].max);
+		if (v < numbers[i].min)
 			return false;
-		debug.randomize = (uint64_t)v;
+		*numbers[i].value = v;
 		return true;
 	}
 	if (nkey == 5 && memcmp(key, "stats", 5) == 0 && nval > 0) {

@@ -35,14 +35,21 @@ mget(void)
 
 /* --- making one --------------------------------------------------------------- */
 
+int32_t
+newmid(void)
+{
+	static uint32_t nextid;
+
+	return (int32_t)xadd_rlx(&nextid, 1);
+}
+
 void
 mcommoninit(struct m *mp, struct g *g0)
 {
-	static uint32_t nextid;
 	struct m *old;
 
 	mp->g0 = g0;
-	mp->id = (int32_t)xadd_rlx(&nextid, 1);
+	mp->id = newmid();
 	mp->rand = (uint32_t)(debug.randomize * 2654435761u +
 	    (uint32_t)mp->id * 40503u + 1);
 	if (debug.randomize == 0)

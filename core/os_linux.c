@@ -11,6 +11,7 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/prctl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -654,6 +656,33 @@ oswrite(int fd, const char *s, size_t n)
 		s += r;
 		n -= (size_t)r;
 	}
+}
+
+/*
+ * False: not all of it was taken at once, and the rest is lost.  The caller blocks
+ * every signal, and none is left behind.
+ */
+bool
+ostrywrite(int fd, const char *s, size_t n)
+{
+	const uint64_t sigpipe = 1ull << (SIGPIPE - 1);
+	struct timespec now = { 0, 0 };
+	struct iovec v = { (char *)s, n };
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	long r;
+
+	r = sys(SYS_pwritev2, fd, (long)&v, 1, -1, -1, RWF_NOWAIT);
+	if (r < 0 && r != -EPIPE) {
+		/* A file, a terminal: they are only asked before. */
+		if (sys(SYS_poll, (long)&p, 1, 0, 0, 0, 0) != 1 ||
+		    (p.revents & POLLOUT) == 0)
+			return false;
+		r = sys(SYS_write, fd, (long)s, (long)n, 0, 0, 0);
+	}
+	if (r == -EPIPE)
+		sys(SYS_rt_sigtimedwait, (long)&sigpipe, 0, (long)&now,
+		    KSIGSETSIZE, 0, 0);
+	return r == (long)n;
 }
 
 /* --- descriptors: those that give one give -errno, too -------------------- */

@@ -56,6 +56,7 @@ void oskeyset(pthread_key_t key, void *value);
 void osrseqoff(void *area);
 int oscpus(void);
 void oswrite(int fd, const char *s, size_t n);
+bool ostrywrite(int fd, const char *s, size_t n);
 int osdupfd(int fd, int lowest);
 void osclose(int fd);
 int osepollcreate(void);
@@ -72,7 +73,9 @@ struct debugvars {
 	bool checkdead;
 	bool detours;
 	bool asyncpreemptoff;
-	uint64_t randomize; /* seed, 0 when off */
+	bool scheddetail;
+	int64_t randomize;  /* seed, 0 when off */
+	int64_t schedtrace; /* ms, 0 when off */
 	const char *stats;  /* prefix of the statistics file, or NULL */
 };
 extern struct debugvars debug;
@@ -86,8 +89,11 @@ extern const char *const waitreasons[WAITREASONS];
 void badsetting(const char *var, const char *value, const char *allowed);
 size_t fmtu64(char *buf, uint64_t v);
 void printu(uint64_t v);
-void printx(uint64_t v);
+
+/* schedtrace.c */
 void schedtrace(void);
+int64_t schedtracedue(void); /* INT64_MAX: never */
+void schedtracenow(int64_t now);
 
 /* stats.c */
 struct snapcounters;
@@ -202,6 +208,7 @@ struct m *exitsyscallslow(struct g *gp, struct m *mp);
 _Noreturn void schedule(void);
 
 /* m.c */
+int32_t newmid(void);
 void mcommoninit(struct m *mp, struct g *g0);
 void startm(struct p *pp, bool spinning);
 void stopm(struct m *mp);

@@ -356,6 +356,8 @@ untildue(int64_t delay)
 		until = when + slack > now ? when + slack : now + MINDELAY;
 	if (nextslice != 0 && nextslice < until)
 		until = nextslice;
+	if (schedtracedue() < until)
+		until = schedtracedue();
 	if (until < now + GRACE)
 		until = now + GRACE;
 	store_rlx(&sched.sysmonuntil, until);
@@ -469,11 +471,24 @@ takeorphans(int64_t now)
 	return now + SIGNALDELAY;
 }
 
+/* False: the scheduler's state is to be shown. */
+static bool
+sleeps(void)
+{
+	int64_t due = schedtracedue();
+
+	if (likely(due == INT64_MAX)) {
+		notesleep(&sched.sysmonnote);
+		return true;
+	}
+	return notetsleep(&sched.sysmonnote, due - nanotime());
+}
+
 /* Sleeps until a P leaves the idle list. */
 static void
 deepsleep(void)
 {
-	bool open;
+	bool open, woken;
 
 	lock(&sched.lock);
 	if (sched.npidle != (uint32_t)sched.gomaxprocs || sched.newms != NULL ||
@@ -489,10 +504,13 @@ deepsleep(void)
 		return;
 	}
 	statswrite();
-	open = opensignals(orphans());
-	notesleep(&sched.sysmonnote);
-	if (open)
-		closesignals();
+	do {
+		open = opensignals(orphans());
+		woken = sleeps();
+		if (open)
+			closesignals();
+		schedtracenow(nanotime());
+	} while (!woken);
 }
 
 void *
@@ -570,6 +588,7 @@ sysmon(void *arg)
 			idle++;
 		if (now - lastscavenge > SCAVENGEDELAY && !scavenge())
 			lastscavenge = now;
+		schedtracenow(now);
 		if (debug.stats != NULL && now - laststats > STATSDELAY) {
 			laststats = now;
 			statswrite();

@@ -60,6 +60,8 @@ Test(env, nothing_set_is_the_default)
 	cr_assert_eq(envprocs, 0);
 	cr_assert_not(debug.checkdead);
 	cr_assert_eq(debug.randomize, 0);
+	cr_assert_eq(debug.schedtrace, 0);
+	cr_assert_not(debug.scheddetail);
 	cr_assert_null(debug.stats);
 	cr_assert(detourswanted());
 	cr_assert_not(detoursshown());
@@ -187,6 +189,21 @@ Test(env, debug_randomize)
 	cr_assert_eq(debug.randomize, 12345);
 }
 
+Test(env, debug_schedtrace)
+{
+	parsewith("GMPDEBUG", "schedtrace=1000,scheddetail=1");
+	assertsilent();
+	cr_assert_eq(debug.schedtrace, 1000);
+	cr_assert(debug.scheddetail);
+}
+
+Test(env, debug_schedtrace_0_is_off)
+{
+	parsewith("GMPDEBUG", "schedtrace=10,schedtrace=0");
+	assertsilent();
+	cr_assert_eq(debug.schedtrace, 0);
+}
+
 Test(env, debug_stats)
 {
 	parsewith("GMPDEBUG", "stats=/tmp/a=b");
@@ -231,6 +248,7 @@ Test(env, debug_good_ones_count_beside_a_bad_one)
 		assertsaid("GMPDEBUG", value, "checkdead=0|1");                \
 		cr_assert_not(debug.checkdead);                                \
 		cr_assert_eq(debug.randomize, 0);                              \
+		cr_assert_eq(debug.schedtrace, 0);                             \
 		cr_assert_null(debug.stats);                                   \
 	}
 
@@ -243,6 +261,9 @@ BADDEBUG(longer_name, "checkdeadx=1")
 BADDEBUG(seed_0, "randomize=0")
 BADDEBUG(seed_that_is_no_number, "randomize=x")
 BADDEBUG(seed_beyond_64_bits, "randomize=99999999999999999999")
+BADDEBUG(period_that_is_no_number, "schedtrace=1s")
+BADDEBUG(period_beyond_32_bits, "schedtrace=4294967296")
+BADDEBUG(detail_with_a_number, "scheddetail=2")
 BADDEBUG(stats_without_a_prefix, "stats=")
 
 /* --- all of them ------------------------------------------------------------------------ */
