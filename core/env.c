@@ -194,6 +194,25 @@ parsedebugvars(void)
 		parsedebug(s);
 }
 
+/*
+ * Where the random numbers of the nth P begin, or sysmon's.  Of those that take
+ * part in its decisions each P has its own, so that the Ms, which come and go with
+ * the kernel's timing, have no say.
+ */
+uint32_t
+randseed(uint32_t n)
+{
+	uint64_t x = debug.randomize != 0 ? (uint64_t)debug.randomize
+					  : (uint64_t)nanotime();
+
+	/* The finish of SplitMix64. */
+	x += (n + 1) * 0x9e3779b97f4a7c15ull;
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+	x ^= x >> 31;
+	return (uint32_t)x | 1; /* 0 would stay there */
+}
+
 bool
 detourswanted(void)
 {

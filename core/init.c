@@ -77,6 +77,20 @@ fallback(const char *why)
 	return MODE_OFF;
 }
 
+/* Whoever looks for what has happened wants it once more. */
+static void
+sayseed(void)
+{
+	static bool said;
+
+	if (debug.randomize == 0 || said)
+		return; /* the child of a fork */
+	said = true;
+	print("libgmpthread: randomize=");
+	printu((uint64_t)debug.randomize);
+	print("\n");
+}
+
 static enum gmpmode
 start(void)
 {
@@ -109,6 +123,7 @@ start(void)
 	err = tlsselftest();
 	if (err != NULL)
 		return fallback(err);
+	sayseed();
 	preemptinit();
 	procresize(defaultmaxprocs());
 	if (starthook != NULL)

@@ -50,10 +50,6 @@ mcommoninit(struct m *mp, struct g *g0)
 
 	mp->g0 = g0;
 	mp->id = newmid();
-	mp->rand = (uint32_t)(debug.randomize * 2654435761u +
-	    (uint32_t)mp->id * 40503u + 1);
-	if (debug.randomize == 0)
-		mp->rand ^= (uint32_t)nanotime() | 1;
 	mp->nop = NOP;
 	g0->m = mp;
 	do {
@@ -73,7 +69,7 @@ shelvep(struct p *pp)
 	bool inherit;
 
 	/* Else a full queue could go back over sched.lock. */
-	store_rlx(&pp->preempt, 0);
+	store_rlx(&pp->preempt, load_rlx(&pp->preempt) & SHUFFLE);
 	while ((gp = runqget(pp, &inherit)) != NULL)
 		globrunqput(gp);
 	if (sched.gcwaiting) {

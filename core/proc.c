@@ -528,13 +528,13 @@ timersfired(struct p *pp)
 }
 
 static struct g *
-stealwork(struct m *mp, struct p *pp)
+stealwork(struct p *pp)
 {
 	uint32_t n = (uint32_t)sched.gomaxprocs, start, i, round;
 	struct g *gp;
 
 	for (round = 0; round < 4; round++) {
-		start = fastrand(mp) % n;
+		start = fastrand(&pp->rand) % n;
 		for (i = 0; i < n; i++) {
 			struct p *from = allp[(start + i) % n];
 
@@ -645,7 +645,7 @@ top:
 	gp = timersfired(pp);
 	if (gp != NULL) {
 		/* And end the slice of a pair that wakes each other. */
-		store_rlx(&pp->preempt, 1);
+		store_rlx(&pp->preempt, SLICEOVER);
 		return gp;
 	}
 	if ((mp->globfirst || pp->schedtick % 61 == 0) &&
@@ -680,7 +680,7 @@ top:
 			mp->spinning = true;
 			xadd_acqrel(&sched.nmspinning, 1);
 		}
-		gp = stealwork(mp, pp);
+		gp = stealwork(pp);
 		if (gp != NULL)
 			return gp;
 	}

@@ -99,6 +99,9 @@ makeps(int n)
 				return false;
 			pp->id = i;
 			pp->status = Pdead;
+			pp->rand = randseed((uint32_t)i);
+			if (debug.randomize != 0)
+				pp->preempt = SHUFFLE;
 			store_rel(&allpstore[i], pp);
 		}
 	}

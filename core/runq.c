@@ -112,7 +112,7 @@ runqput(struct p *pp, struct g *gp, bool next)
 	uint32_t h, t;
 
 	if (unlikely(debug.randomize != 0) && next)
-		next = (fastrand(pp->m) & 1) != 0;
+		next = (fastrand(&pp->rand) & 1) != 0;
 	if (next) {
 		struct g *old = load_rlx(&pp->runnext);
 
@@ -219,18 +219,38 @@ agenew(struct p *pp)
 	store_rlx(&pp->nnew, pp->nnew - 1);
 }
 
+/* Half of the time the first of the ring becomes its last. */
+static void
+shuffle(struct p *pp)
+{
+	uint32_t h = load_acq(&pp->runqhead);
+	struct g *gp;
+
+	if (pp->runqtail - h < 2 || (fastrand(&pp->rand) & 1) != 0)
+		return;
+	gp = load_rlx(&pp->runq[h % RUNQSIZE]);
+	/* Its place is free: the ring is not full. */
+	if (cas_acqrel(&pp->runqhead, h, h + 1))
+		runqput(pp, gp, false);
+}
+
 /* The time slice is over: what jumps the queue goes to its tail. */
 static void
 runqflush(struct p *pp)
 {
+	bool over = (load_rlx(&pp->preempt) & SLICEOVER) != 0;
 	struct g *gp = pp->runnext;
 
-	store_rlx(&pp->preempt, 0);
-	store_rlx(&pp->runnext, NULL);
-	if (gp != NULL)
-		runqput(pp, gp, false);
-	while (pp->nnew > 0)
-		runqput(pp, popnew(pp), false);
+	store_rlx(&pp->preempt, debug.randomize != 0 ? SHUFFLE : 0);
+	if (over) {
+		store_rlx(&pp->runnext, NULL);
+		if (gp != NULL)
+			runqput(pp, gp, false);
+		while (pp->nnew > 0)
+			runqput(pp, popnew(pp), false);
+	}
+	if (debug.randomize != 0)
+		shuffle(pp);
 }
 
 /*

@@ -83,6 +83,7 @@ extern int envprocs; /* GMPPROCS, or 0 */
 extern enum gmpmode envmode;
 extern bool envdetours; /* GMP_DETOURS */
 void parsedebugvars(void);
+uint32_t randseed(uint32_t n);
 
 /* panic.c */
 extern const char *const waitreasons[WAITREASONS];
@@ -340,14 +341,14 @@ setcoarsetime(int64_t now)
 }
 
 static inline uint32_t
-fastrand(struct m *mp)
+fastrand(uint32_t *state)
 {
-	uint32_t x = mp->rand;
+	uint32_t x = *state;
 
 	x ^= x << 13;
 	x ^= x >> 17;
 	x ^= x << 5;
-	return mp->rand = x;
+	return *state = x;
 }
 
 /* track.c */

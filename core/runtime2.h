@@ -220,7 +220,6 @@ struct m {
 	bool spinning;
 	bool globfirst;	  /* the global queue's turn */
 	uint64_t sigmask; /* the kernel's mask of this thread */
-	uint32_t rand;
 	void (
 	    *fin)(struct g *, void *); /* what to do for the G switched from */
 	void *finarg;
@@ -265,6 +264,12 @@ struct gsignal {
 #define GOIDBATCH 16
 #define GFREELOCAL 64 /* dead Gs kept by a P before half go to sched */
 
+/* p->preempt */
+enum {
+	SLICEOVER = 1, /* runnext loses its turn */
+	SHUFFLE = 2,   /* GMPDEBUG=randomize, always */
+};
+
 struct p {
 	/* Constant. */
 	int32_t id;
@@ -278,6 +283,7 @@ struct p {
 	uint32_t schedtick; /* incremented by execute(); sysmon reads it */
 	uint32_t syscalltick;
 	uint32_t switches; /* of all kinds; statistics, timer checks */
+	uint32_t rand;	   /* see randseed() */
 	uint32_t niowait;  /* Gs that wait for descriptors: the sum counts */
 	uint64_t goidcache, goidcacheend;
 	struct g *gfree; /* dead Gs with their stacks */
@@ -286,7 +292,7 @@ struct p {
 	int lastclass;
 
 	/* Set by sysmon, cleared by the owner. */
-	uint32_t preempt;  /* the time slice is over: runnext loses its turn */
+	uint32_t preempt;  /* SLICEOVER, SHUFFLE: see runqflush() */
 	uint32_t timerdue; /* a timer of this P is late */
 
 	/* Owner stores the tail and the slots; anyone advances the head. */
@@ -308,7 +314,9 @@ struct p {
 	/* sysmon only. */
 	uint32_t lasttick; /* schedtick, and since when it stands */
 	int64_t tickwhen;
-	int64_t slice; /* how long it may */
+	int64_t tickcpu; /* with randomize: the CPU clock then */
+	struct m *tickm; /* of that M */
+	int64_t slice;	 /* how long it may */
 	uint32_t lastswitches;
 	struct m *lookedat;
 	int64_t preemptwhen;	  /* of the last try */

@@ -21,7 +21,8 @@
 #define LONELYDELAY 1000000ll  /* the longest a lone G waits while a P idles */
 #define IDLEROUNDS 50	       /* rounds at MINDELAY before the back-off */
 #define SLICE 10000000ll       /* Go's forcePreemptNS */
-#define RANDOMSLICE 1000000    /* with GMPDEBUG=randomize, at the most */
+#define RANDOMMIN 100000       /* with GMPDEBUG=randomize, at the least */
+#define RANDOMSLICE 1000000    /* and so much more, at the most */
 #define LONGSLICE (10 * SLICE) /* without preemption */
 #define LATE 2000000ll	       /* of a timer */
 #define PREEMPTRETRY 100000ll
@@ -273,6 +274,35 @@ incall(struct p *pp, struct m *mp, uint32_t how, int64_t now)
 	return handoff(pp, mp, NULL);
 }
 
+static uint32_t monitorrand; /* see randseed() */
+
+static void
+newslice(struct p *pp, struct m *mp, int64_t now)
+{
+	pp->tickwhen = now;
+	pp->slice = SLICE;
+	if (likely(debug.randomize == 0))
+		return;
+	pp->slice = RANDOMMIN + fastrand(&monitorrand) % RANDOMSLICE;
+	pp->tickm = mp;
+	pp->tickcpu = oscputime(mp->tid);
+}
+
+/*
+ * At random, a slice is one of CPU time: it does not end because the machine had
+ * other things to do, or the same seed would seldom lead to the same order.
+ */
+static bool
+sliceover(struct p *pp, struct m *mp, int64_t now)
+{
+	if (unlikely(debug.randomize != 0)) {
+		if (pp->tickm != mp)
+			newslice(pp, mp, now);
+		pp->tickwhen = now - (oscputime(mp->tid) - pp->tickcpu);
+	}
+	return now - pp->tickwhen >= pp->slice;
+}
+
 /* One look at every P.  Returns how many were taken or given work to. */
 static int
 retake(int64_t now)
@@ -298,12 +328,9 @@ retake(int64_t now)
 		/* A P begins with tick 0, which was never seen. */
 		if (tick != pp->lasttick || pp->tickwhen == 0) {
 			pp->lasttick = tick;
-			pp->tickwhen = now;
-			pp->slice = debug.randomize == 0
-			    ? SLICE
-			    : fastrand(&monitorm) % RANDOMSLICE;
-		} else if (now - pp->tickwhen >= pp->slice) {
-			store_rlx(&pp->preempt, 1);
+			newslice(pp, mp, now);
+		} else if (sliceover(pp, mp, now)) {
+			store_rlx(&pp->preempt, SLICEOVER);
 			store_rlx(&mp->preempt, 1);
 		}
 		how = load_rlx(&mp->insyscall);
@@ -524,7 +551,7 @@ sysmon(void *arg)
 
 	(void)arg;
 	systemthread(&monitorg, &monitorm);
-	monitorm.rand = (uint32_t)debug.randomize | 1;
+	monitorrand = randseed(MAXPROCS);
 	store_rlx(&monitorm.tid, ostid());
 	osontime();
 	snapshotinit();

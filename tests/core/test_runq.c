@@ -518,7 +518,8 @@ steal(void *arg)
 }
 
 /* The owner does all its work in the runtime, as a G on p. */
-Test(runq, stress_loses_and_doubles_nothing)
+static void
+stress(void)
 {
 	struct g self = { .m = &owner };
 	pthread_t t[THIEVES];
@@ -561,4 +562,63 @@ Test(runq, stress_loses_and_doubles_nothing)
 	cr_assert_eq(lost, 0);
 	cr_assert_eq(taken, ITEMS);
 	cr_assert(runqempty(p));
+}
+
+Test(runq, stress_loses_and_doubles_nothing)
+{
+	stress();
+}
+
+/* --- at random ------------------------------------------------------------------ */
+
+static void
+setuprandom(void)
+{
+	setup();
+	debug.randomize = 1;
+	p->rand = thief->rand = randseed(0);
+	p->preempt = thief->preempt = SHUFFLE;
+}
+
+/* The order in which the first n Gs come out of the ring. */
+static void
+order(struct p *pp, uint32_t *goids, uint32_t n)
+{
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		runqput(pp, &g[i], false);
+	for (i = 0; i < n; i++)
+		goids[i] = (uint32_t)get(pp)->goid;
+	cr_assert_null(get(pp));
+}
+
+Test(runq, random_order_is_the_seeds, .init = setuprandom)
+{
+	uint32_t a[RUNQSIZE], b[RUNQSIZE], seen = 0, i;
+
+	order(p, a, RUNQSIZE);
+	order(thief, b, RUNQSIZE);
+	cr_assert_arr_eq(a, b, sizeof(a));
+	order(thief, b, RUNQSIZE);
+	cr_assert_arr_neq(a, b, sizeof(a));
+	for (i = 0; i < RUNQSIZE; i++)
+		seen += a[i];
+	cr_assert_eq(seen, RUNQSIZE * (RUNQSIZE - 1) / 2);
+}
+
+Test(runq, random_order_outlives_a_slice, .init = setuprandom)
+{
+	uint32_t a[RUNQSIZE], i, moved = 0;
+
+	p->preempt = SLICEOVER;
+	order(p, a, RUNQSIZE);
+	for (i = 0; i < RUNQSIZE; i++)
+		moved += a[i] != i;
+	cr_assert_gt(moved, RUNQSIZE / 2);
+}
+
+Test(runq, random_stress_loses_and_doubles_nothing, .init = setuprandom)
+{
+	stress();
 }

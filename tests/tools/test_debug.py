@@ -1,5 +1,5 @@
 """What GMPDEBUG shows of a program, beside known numbers of threads in known
-states: schedtrace and scheddetail.
+states: schedtrace and scheddetail; and what it makes of their turns: randomize.
 """
 
 import os
@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
-from built import LIBRARY, environment
+from built import LIBRARY, environment, run
 
 # program MILLISECONDS [NAME N]...: so many threads of each kind, for so long.
 PROGRAM_SOURCE = r"""
@@ -106,6 +106,61 @@ main(int argc, char **argv)
 }
 """
 
+# Prints the turns of eight threads, which are tens of microseconds at the most.
+TURNS_SOURCE = r"""
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t all = PTHREAD_COND_INITIALIZER;
+static char turns[8 * 40 + 1];
+static int n, ready;
+
+static void *
+takes(void *arg)
+{
+	pthread_mutex_lock(&m);
+	if (++ready == 8)
+		pthread_cond_broadcast(&all);
+	while (ready < 8)
+		pthread_cond_wait(&all, &m);
+	pthread_mutex_unlock(&m);
+	for (int i = 0; i < 40; i++) {
+		pthread_mutex_lock(&m);
+		turns[n++] = 'a' + (long)arg;
+		pthread_mutex_unlock(&m);
+		sched_yield();
+	}
+	return arg;
+}
+
+int
+main(int argc, char **argv)
+{
+	pthread_t t[8];
+
+	for (long i = 0; i < 8; i++)
+		pthread_create(&t[i], NULL, takes, (void *)i);
+	for (int i = 0; i < 8; i++)
+		pthread_join(t[i], NULL);
+	puts(turns);
+	fflush(stdout);
+	if (argc > 1) {
+		if (fork() == 0) {
+			memset(turns, 0, sizeof(turns));
+			n = ready = 0;
+			return main(1, argv);
+		}
+		wait(NULL);
+	}
+	return 0;
+}
+"""
+
 # What Go prints, as its users' scripts read it.
 HEAD = (r"SCHED (?P<ms>\d+)ms: gomaxprocs=(?P<procs>\d+) "
         r"idleprocs=(?P<idle>\d+) threads=(?P<threads>\d+) "
@@ -131,18 +186,22 @@ class Trace:
         self.head, self.p, self.m, self.g = head, [], [], []
 
 
-class Traced(unittest.TestCase):
+class Debugged(unittest.TestCase):
+    SOURCE = PROGRAM_SOURCE
+
     @classmethod
     def setUpClass(cls):
         cls.temp = tempfile.TemporaryDirectory()
         cls.program = os.path.join(cls.temp.name, "program")
         subprocess.run(["gcc", "-O1", "-pthread", "-o", cls.program, "-xc", "-"],
-                       input=PROGRAM_SOURCE, text=True, check=True)
+                       input=cls.SOURCE, text=True, check=True)
 
     @classmethod
     def tearDownClass(cls):
         cls.temp.cleanup()
 
+
+class Traced(Debugged):
     def start(self, arguments, stderr=subprocess.PIPE, **env):
         env.setdefault("GMPPROCS", "2")
         return subprocess.Popen(
@@ -211,7 +270,7 @@ class Lines(Traced):
             self.assertEqual(len(line["queues"].split()), 2)
 
     def test_each_period_while_everybody_sleeps(self):
-        last = self.period("1000 locks 3")[-1]
+        last = self.period("1000 locks 3")[-2]
         self.assertEqual((last["idle"], last["spinning"]), ("2", "0"))
         # But for one that waits for timers.
         self.assertGreaterEqual(int(last["idlethreads"]),
@@ -304,3 +363,33 @@ class Readers(Traced):
             os.close(w)
             os.close(r)
             self.assertEqual(child.wait(30), 0)
+
+
+class Randomized(Debugged):
+    SOURCE = TURNS_SOURCE
+
+    def turns(self, seed, *arguments, **env):
+        """The order of the threads' turns, one for each process."""
+        debug = {"GMPDEBUG": f"randomize={seed}"} if seed else {}
+        r = run(self.program, *arguments,
+                env=environment(LD_PRELOAD=LIBRARY, GMPPROCS="1", **debug))
+        self.assertEqual(r.returncode, 0)
+        self.assertEqual(r.stderr, f"libgmpthread: randomize={seed}\n"
+                         if seed else "")
+        return r.stdout.splitlines()
+
+    def test_the_same_seed_gives_the_same_turns(self):
+        orders = set()
+        for seed in 1, 2, 3:
+            first = self.turns(seed)
+            self.assertEqual(sorted(first[0]), sorted("abcdefgh" * 40))
+            for _ in range(3):
+                self.assertEqual(self.turns(seed), first)
+            orders.add(first[0])
+        self.assertEqual(len(orders), 3)
+        self.assertNotIn(self.turns(None)[0], orders)
+
+    def test_a_child_takes_the_turns_of_its_parent(self):
+        parent, child = self.turns(4, "fork")
+        self.assertEqual(sorted(child), sorted("abcdefgh" * 40))
+        self.assertEqual(self.turns(4, "fork"), [parent, child])
