@@ -283,7 +283,11 @@ fdchanged(int fd)
 void
 fdlowat(void)
 {
-	fdforget(0, CHUNK * NCHUNKS);
+	unsigned i, j;
+
+	for (i = 0; i < NCHUNKS; i++)
+		for (j = 0; chunks[i] != NULL && j < CHUNK; j++)
+			store_rlx(&chunks[i][j].kind[POLLMODE_IN], FDUNKNOWN);
 }
 
 static int64_t
@@ -436,6 +440,7 @@ iobegin(struct iowait *w, int fd, enum pollmode mode, bool socket)
 	w->mode = mode;
 	w->socket = socket;
 	w->begun = w->real = w->partial = w->unsure = false;
+	w->signals = 0;
 	w->pd = NULL;
 	netpolllook(fd, &w->look);
 }
