@@ -267,6 +267,9 @@ struct polldesc *netpollget(int fd, enum pollmode mode, struct polllook *look,
  */
 void ioturn(void);
 
+/* What has come is left to the next one, which is woken. */
+void netpollpass(struct polldesc *pd, enum pollmode mode);
+
 /* With passon, for a call that got what it waited for, the next one is woken. */
 void netpollput(struct polldesc *pd, enum pollmode mode, bool passon);
 

@@ -261,8 +261,8 @@ netpollget(int fd, enum pollmode mode, struct polllook *look, int *err)
 }
 
 /* Any that parked before the event that woke us: to try after us. */
-static void
-pass(struct polldesc *pd, enum pollmode mode)
+void
+netpollpass(struct polldesc *pd, enum pollmode mode)
 {
 	if (OPSOF(load_rlx(&pd->refs), mode) > 1)
 		unpark(&pd->seq[mode], 1, BITSET_ANY);
@@ -272,7 +272,7 @@ void
 netpollput(struct polldesc *pd, enum pollmode mode, bool passon)
 {
 	if (passon)
-		pass(pd, mode);
+		netpollpass(pd, mode);
 	unref(pd, ONEOP(mode));
 }
 

@@ -127,12 +127,7 @@ iobroken(const struct iowait *w)
 	return (revents & POLLERR) != 0 && queued == 0;
 }
 
-/*
- * A writer to a UNIX stream that has waited in the kernel ends with the socket's
- * error, which is gone then, and without SIGPIPE (sock_alloc_send_pskb()).  For
- * one that calls again after its wait the end of the stream comes first.
- */
-static int
+int
 waitederror(const struct iowait *w, int err)
 {
 	int own = -1;
@@ -482,80 +477,4 @@ EXPORT int
 eventfd_write(int fd, eventfd_t v)
 {
 	return write(fd, &v, sizeof(v)) == sizeof(v) ? 0 : -1;
-}
-
-/* --- from descriptor to descriptor ---------------------------------------- */
-
-/*
- * Waits until fd is ready, if it is of a kind that may have to be waited for.
- * Then the kernel's call mostly does not sleep; it may hold its M when the other
- * side is slow.  0, or -1 and errno.
- */
-static int
-readied(int fd, enum pollmode mode)
-{
-	struct iowait w;
-	long r;
-
-	if (fdkindof(fd, mode) >= FDPLAIN)
-		return 0;
-	iobegin(&w, fd, mode, fdkindof(fd, mode) == FDSOCKET);
-	r = ioawait(&w);
-	ioend(&w, r);
-	/* One that does not block, or that is gone, is the call's to report. */
-	if (r == -EINTR || (r == -EAGAIN && w.begun && !w.real))
-		return (int)ioresult(r);
-	return 0;
-}
-
-#define SENDFILE(name, off_t)                                                  \
-	EXPORT ssize_t name(int out, int in, off_t *off, size_t n)             \
-	{                                                                      \
-		if (!ong())                                                    \
-			return libc.name(out, in, off, n);                     \
-		if (readied(out, POLLMODE_OUT) != 0)                           \
-			return -1;                                             \
-		return ANNOUNCE(libc.name(out, in, off, n));                   \
-	}
-SENDFILE(sendfile, off_t)
-SENDFILE(sendfile64, off64_t)
-
-EXPORT ssize_t
-splice(int in, off64_t *inoff, int out, off64_t *outoff, size_t n,
-    unsigned flags)
-{
-	if (!ong())
-		return libc.splice(in, inoff, out, outoff, n, flags);
-	if (!(flags & SPLICE_F_NONBLOCK) && n > 0 &&
-	    (readied(in, POLLMODE_IN) != 0 || readied(out, POLLMODE_OUT) != 0))
-		return -1;
-	return ANNOUNCE(libc.splice(in, inoff, out, outoff, n, flags));
-}
-
-EXPORT ssize_t
-tee(int in, int out, size_t n, unsigned flags)
-{
-	if (!ong())
-		return libc.tee(in, out, n, flags);
-	if (!(flags & SPLICE_F_NONBLOCK) && n > 0 &&
-	    (readied(in, POLLMODE_IN) != 0 || readied(out, POLLMODE_OUT) != 0))
-		return -1;
-	return ANNOUNCE(libc.tee(in, out, n, flags));
-}
-
-/* Into a pipe, or out of it: as it was opened. */
-EXPORT ssize_t
-vmsplice(int fd, const struct iovec *iov, size_t n, unsigned flags)
-{
-	long access;
-
-	if (!ong())
-		return libc.vmsplice(fd, iov, n, flags);
-	access = rawsyscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
-	if (!(flags & SPLICE_F_NONBLOCK) && n > 0 && access >= 0 &&
-	    readied(fd,
-		(access & O_ACCMODE) == O_RDONLY ? POLLMODE_IN
-						 : POLLMODE_OUT) != 0)
-		return -1;
-	return ANNOUNCE(libc.vmsplice(fd, iov, n, flags));
 }

@@ -26,4 +26,11 @@ ssize_t transfer(int fd, enum pollmode mode, bool socket, struct transfer *t);
  */
 bool iobroken(const struct iowait *w);
 
+/*
+ * A writer to a UNIX stream that has waited in the kernel ends with the socket's
+ * error, which is gone then, and without SIGPIPE (sock_alloc_send_pskb()).  For
+ * one that calls again after its wait the end of the stream comes first.
+ */
+int waitederror(const struct iowait *w, int err);
+
 #endif

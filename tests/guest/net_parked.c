@@ -6,6 +6,7 @@
 #include "net.h"
 
 #include <sys/eventfd.h>
+#include <sys/sendfile.h>
 #include <sys/timerfd.h>
 
 #define EACH 200
@@ -13,6 +14,7 @@
 #define FEW 20
 
 static int a[EACH], b[EACH];
+static long backlog[EACH]; /* what comes to b, if a is written to */
 static sem_t begun;
 static const char *what;
 
@@ -74,6 +76,80 @@ writes(void *arg)
 	return NULL;
 }
 
+/* A file of as much. */
+#define COPIED 600000
+static int source;
+
+static void *
+sendsfile(void *arg)
+{
+	off_t off = 0;
+
+	sem_post(&begun);
+	/* To a pipe goes what it has room for. */
+	while (off < COPIED)
+		MUST(sendfile((int)(long)arg, source, &off,
+			 (size_t)(COPIED - off)) > 0);
+	return NULL;
+}
+
+/* The same through a pipe. */
+static void *
+splices(void *arg)
+{
+	off64_t off = 0;
+	int p[2];
+
+	makepair(p, PIPE);
+	sem_post(&begun);
+	while (off < COPIED) {
+		ssize_t n = splice(source, &off, p[1], NULL, COPIED, 0), m;
+		MUST(n > 0);
+		for (; n > 0; n -= m) {
+			m = splice(p[0], NULL, (int)(long)arg, NULL, (size_t)n,
+			    0);
+			MUST(m > 0);
+		}
+	}
+	closepair(p);
+	return NULL;
+}
+
+static void *
+splicesfrom(void *arg)
+{
+	int p[2];
+
+	makepair(p, PIPE);
+	sem_post(&begun);
+	CHECK(splice((int)(long)arg, NULL, p[1], NULL, 8, 0) == 8);
+	closepair(p);
+	return NULL;
+}
+
+static void *
+tees(void *arg)
+{
+	int p[2];
+
+	makepair(p, PIPE);
+	sem_post(&begun);
+	CHECK(tee((int)(long)arg, p[1], 8, 0) == 8);
+	closepair(p);
+	return NULL;
+}
+
+static void *
+vmsplices(void *arg)
+{
+	static char zeros[4096];
+	struct iovec v = { zeros, sizeof zeros };
+
+	sem_post(&begun);
+	CHECK(vmsplice((int)(long)arg, &v, 1, 0) == sizeof zeros);
+	return NULL;
+}
+
 static void *
 accepts(void *arg)
 {
@@ -103,8 +179,9 @@ parked(const char *name, void *(*fn)(void *), const int *fds)
 	for (int i = 0; i < EACH; i++) {
 		uint64_t one = 1;
 		char big[65536];
-		if (fn == writes)
-			CHECK(read(b[i], big, sizeof big) > 0);
+		if (backlog[i] != 0)
+			for (long got = 0; got < backlog[i];)
+				got += read(b[i], big, sizeof big);
 		else if (fn != accepts)
 			CHECK(write(b[i], &one, sizeof one) == sizeof one);
 	}
@@ -132,6 +209,25 @@ pairs(enum pairkind kind)
 		makepair(s, kind);
 		a[i] = s[0];
 		b[i] = s[1];
+		backlog[i] = 0;
+	}
+}
+
+/* Those that are written to, by more bytes than there is room for. */
+static void
+fullpairs(enum pairkind kind, long more)
+{
+	pairs(kind);
+	for (int i = 0; i < EACH; i++) {
+		int fd = a[i];
+		a[i] = b[i];
+		b[i] = fd;
+		if (kind != PIPE) {
+			setint(a[i], SO_SNDBUF, 100000);
+			setint(b[i], SO_RCVBUF, 100000);
+		}
+		/* TCP takes its time to be full; then more than fits is written. */
+		backlog[i] = (kind == TCP ? 0 : fill(a[i])) + more;
 	}
 }
 
@@ -145,6 +241,36 @@ closeall(void)
 	}
 }
 
+static void
+copying(void)
+{
+	char name[] = "parkedXXXXXX";
+
+	scratch();
+	source = mkstemp(name);
+	MUST(source >= 0 && unlink(name) == 0);
+	MUST(ftruncate(source, COPIED) == 0);
+	fullpairs(TCP, COPIED);
+	parked("sendfile", sendsfile, a);
+	closeall();
+	fullpairs(PIPE, COPIED);
+	parked("sendfile to a pipe", sendsfile, a);
+	closeall();
+	fullpairs(TCP, COPIED);
+	parked("splice", splices, a);
+	closeall();
+	pairs(TCP);
+	parked("splice from a socket", splicesfrom, a);
+	closeall();
+	pairs(PIPE);
+	parked("tee", tees, a);
+	closeall();
+	fullpairs(PIPE, 4096);
+	parked("vmsplice", vmsplices, a);
+	closeall();
+	close(source);
+}
+
 int
 main(void)
 {
@@ -152,6 +278,8 @@ main(void)
 	int l[EACH];
 
 	sem_init(&begun, 0, 0);
+	/* All wait in the kernel while their table of descriptors grows. */
+	CHECK(dup2(0, 5 * EACH) == 5 * EACH && close(5 * EACH) == 0);
 	for (int kind = TCP; kind < PAIRKINDS; kind++) {
 		pairs((enum pairkind)kind);
 		parked(pairnames[kind], reads, a);
@@ -165,24 +293,15 @@ main(void)
 	closeall();
 	pairs(USTREAM);
 	parked("select", selects, a);
-	for (int i = 0; i < EACH; i++) {
-		int fd = a[i];
-		a[i] = b[i];
-		b[i] = fd;
-		fill(a[i]);
-	}
 	closeall();
-	pairs(PIPE);
-	for (int i = 0; i < EACH; i++) {
-		int fd = a[i];
-		a[i] = b[i];
-		b[i] = fd;
-		fill(a[i]);
-	}
+	fullpairs(PIPE, 4096);
 	parked("write", writes, a);
 	closeall();
-	for (int i = 0; i < EACH; i++)
+	copying();
+	for (int i = 0; i < EACH; i++) {
 		a[i] = b[i] = eventfd(0, 0);
+		backlog[i] = 0;
+	}
 	parked("eventfd", reads, a);
 	closeall();
 	l[0] = listenon(&in, EACH);
