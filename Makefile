@@ -133,7 +133,9 @@ $(OUT)/tests/%: tests/%.c $(UNIT_OBJ) $(OBJ)/flags
 	    -no-pie -o $@ $< $(UNIT_OBJ) $(LD_ALL) $(UNIT_LIBS)
 
 # gmp-top without its terminal and its way into a process.
-TOP_OBJ := $(addprefix $(OBJ)/tools/gmp-top/,snapshot.o model.o batch.o)
+TOP_SRC := $(addprefix tools/gmp-top/,snapshot.c graph.c model.c lines.c \
+	batch.c)
+TOP_OBJ := $(TOP_SRC:%.c=$(OBJ)/%.o)
 
 $(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags
 	@mkdir -p $(@D)
@@ -147,8 +149,7 @@ fuzz: ## snapshots of hostile processes, a million of them (a minute, clang)
 	@mkdir -p $(OUT)/fuzz/corpus
 	clang -std=gnu11 $(CPP_ALL) -g -O1 -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined -o $(OUT)/fuzz/top \
-	    tests/tools/fuzz_top.c tools/gmp-top/snapshot.c \
-	    tools/gmp-top/model.c tools/gmp-top/batch.c -ljson-c
+	    tests/tools/fuzz_top.c $(TOP_SRC) -ljson-c
 	$(OUT)/fuzz/top -runs=1000000 -max_len=16384 -rss_limit_mb=4096 \
 	    $(OUT)/fuzz/corpus
 

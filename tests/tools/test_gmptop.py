@@ -409,6 +409,17 @@ class States(TopCase):
                     by_name[f"link{i}"]["owner_tid"],
                     by_name[f"link{(i + 1) % len(kinds)}"]["tid"], kinds)
             self.assertEqual(by_name["locks"]["owner_tid"], p.pid)
+            look = p.until(lambda x: x["deadlocks"])
+            self.assertEqual(
+                [sorted(c) for c in look["deadlocks"]],
+                [sorted(by_name[f"link{i}"]["goid"]
+                        for i in range(len(kinds)))])
+            text = run(GMPTOP, "--once", str(p.pid)).stdout
+            self.assertIn(f"deadlock: {len(kinds)} threads wait", text)
+            for i in range(len(kinds)):
+                to = by_name[f"link{(i + 1) % len(kinds)}"]
+                self.assertRegex(text, rf"link{i} .*(held by|of) "
+                                 rf"{to['goid']} {to['name']}")
             self.assertNotIn("owner_tid", by_name["watchedprog"])
             p.end()
 
@@ -437,7 +448,7 @@ class States(TopCase):
         self.assertNotIn("fd", by_name["polls"])
         text = run(GMPTOP, "--once", str(p.pid)).stdout
         for g, what in (by_name["reads"], "read"), (by_name["writes"], "write"):
-            self.assertIn(f"{what} of fd {g['fd']} ", text)
+            self.assertIn(f"{what} fd {g['fd']}\n", text)
 
     def test_bound(self):
         p = self.program(GMP_MODE="bound")

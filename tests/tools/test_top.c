@@ -5,6 +5,7 @@
 
 #include "tests/tools/topfile.h"
 #include "tools/gmp-top/batch.h"
+#include "tools/gmp-top/lines.h"
 
 TestSuite(top, .timeout = 60);
 
@@ -215,10 +216,159 @@ Test(top, waits_are_described)
 	file.g[3].waitaddr = 0;
 	file.g[3].reason = SNAPWAITSLEEP;
 	next();
-	assertdescribed(0, "mutex 0x1000 of 1003 keeper");
-	assertdescribed(1, "mutex 0x1000 of 5");
+	assertdescribed(0, "mutex 0x1000 held by 4 keeper");
+	assertdescribed(1, "mutex 0x1000 held by tid 5");
 	assertdescribed(2, "");
 	assertdescribed(3, "sleep");
+	model_free(&model);
+}
+
+/* G number i, from 0, waits for number owner, since that many ns. */
+static void
+waitsfor(uint32_t i, uint32_t owner, uint64_t ns)
+{
+	file.g[i].owner = (int32_t)(1000 + owner);
+	file.g[i].waitaddr = 0x100 * (owner + 1);
+	file.g[i].since = file.h.now - ns;
+}
+
+static void
+assertcycle(size_t i, const char *goids)
+{
+	const struct cycle *c = &model.graph.cycle[i];
+	char buf[64] = "";
+
+	for (uint32_t j = 0; j < c->n; j++)
+		snprintf(buf + strlen(buf), sizeof(buf) - strlen(buf), " %u",
+		    model.graph.member[c->at + j] + 1);
+	cr_assert_str_eq(buf, goids);
+}
+
+#define SECOND 1000000000ull
+
+Test(top, cycles_are_found_once_each)
+{
+	static const bool stuck[] = { 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1 };
+
+	topfile_init(&file, 11);
+	waitsfor(0, 1, SECOND); /* into the cycle of 3 */
+	waitsfor(1, 2, SECOND);
+	waitsfor(2, 3, SECOND);
+	waitsfor(3, 1, SECOND);
+	waitsfor(4, 5, SECOND); /* a cycle of 2 */
+	waitsfor(5, 4, SECOND);
+	waitsfor(6, 6, SECOND); /* itself */
+	waitsfor(7, 0, SECOND); /* at last */
+	waitsfor(8, 9, SECOND); /* for one that runs */
+	file.g[9].status = SNAPGRUNNING;
+	file.g[9].owner = 1008;
+	waitsfor(10, 4, SECOND);
+	next();
+	cr_assert_eq(model.graph.ncycles, 3);
+	assertcycle(0, " 2 3 4");
+	assertcycle(1, " 5 6");
+	assertcycle(2, " 7");
+	for (size_t i = 0; i < 11; i++)
+		cr_assert_eq(model.graph.stuck[i], stuck[i], "%zu", i);
+	model_free(&model);
+}
+
+Test(top, a_cycle_of_the_moment_is_none)
+{
+	topfile_init(&file, 2);
+	waitsfor(0, 1, SECOND);
+	waitsfor(1, 0, 1000000);
+	next();
+	cr_assert_eq(model.graph.ncycles, 0);
+	cr_assert_not(model.graph.stuck[0]);
+	later();
+	next();
+	cr_assert_eq(model.graph.ncycles, 1);
+	model_free(&model);
+}
+
+Test(top, two_threads_with_one_id)
+{
+	topfile_init(&file, 4);
+	for (uint32_t i = 0; i < 4; i++) {
+		waitsfor(i, 0, SECOND);
+		file.g[i].tid = 1000;
+	}
+	next();
+	cr_assert_eq(model.graph.ncycles, 1);
+	assertcycle(0, " 1");
+	model_free(&model);
+}
+
+static void
+assertdeadlockline(size_t i, const char *text)
+{
+	char buf[256];
+
+	deadlock_line(&model, i, buf, sizeof(buf));
+	cr_assert_str_eq(buf, text);
+}
+
+static void
+assertchain(size_t i, const char *text)
+{
+	char buf[256];
+
+	cr_assert_str_eq(describe_chain(&model, &model.now.g[i], buf,
+			     sizeof(buf)),
+	    text);
+}
+
+Test(top, deadlocks_and_chains_in_words)
+{
+	topfile_init(&file, 30);
+	waitsfor(0, 1, 2 * SECOND);
+	waitsfor(1, 0, 3 * SECOND);
+	file.g[1].reason = SNAPWAITJOIN;
+	file.g[1].flags = SNAPGTIMED;
+	waitsfor(2, 0, SECOND);
+	waitsfor(3, 4, SECOND);
+	file.g[4].reason = SNAPWAITSLEEP;
+	file.g[4].waitaddr = 0;
+	file.g[4].since = file.h.now - 5 * SECOND;
+	for (uint32_t i = 5; i < 29; i++)
+		waitsfor(i, i + 1, SECOND);
+	for (uint32_t i = 0; i < 30; i++)
+		strcpy(file.g[i].name, "t");
+	next();
+	cr_assert_eq(deadlock_lines(&model), 3);
+	assertdeadlockline(0,
+	    "deadlock: 2 threads wait for one another, until some time");
+	assertdeadlockline(1,
+	    "      1 t                  2.0s mutex 0x200 held by 2 t");
+	assertdeadlockline(2, "      2 t                  3.0s join of 1 t");
+	cr_assert_eq(deadlock_member(&model, 0), 0);
+	cr_assert_eq(deadlock_member(&model, 2), 1);
+	assertchain(0, "-> 2 t -> 1 t");
+	assertchain(2, "-> 1 t -> 2 t -> 1 t");
+	assertchain(3, "-> 5 t (sleep 5.0s)");
+	assertchain(4, "");
+	assertchain(5,
+	    "-> 7 t -> 8 t -> 9 t -> 10 t -> 11 t -> 12 t -> 13 t -> 14 t "
+	    "-> 15 t -> 16 t -> 17 t -> 18 t -> 19 t -> 20 t -> 21 t ...");
+	model_free(&model);
+}
+
+Test(top, descriptors_in_words)
+{
+	topfile_init(&file, 4);
+	for (int i = 0; i < 4; i++)
+		file.g[i].reason = SNAPWAITIO;
+	file.g[0].fd = 7;
+	file.g[0].flags = SNAPGREADS;
+	file.g[1].fd = 8;
+	file.g[1].flags = SNAPGWRITES;
+	file.g[3].reason = SNAPWAITPOLL;
+	next();
+	assertdescribed(0, "read fd 7");
+	assertdescribed(1, "write fd 8");
+	assertdescribed(2, "descriptor");
+	assertdescribed(3, "descriptors");
 	model_free(&model);
 }
 

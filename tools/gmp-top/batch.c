@@ -3,80 +3,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
-/* --- lines ------------------------------------------------------------------------ */
-
-void
-head_lines(const struct model *m, char line[HEADLINES][128])
-{
-	const struct snaphdr *h = &m->now.h;
-	const struct rates *r = &m->rates;
-	char a[16], b[16], c[16], d[16], e[16], f[16], up[16];
-	uint64_t age = h->now > h->starttime ? h->now - h->starttime : 0;
-
-	snprintf(line[0], 128,
-	    "%s  pid %d  up %s  P %u (%u idle)  M %u (%u idle, "
-	    "%u spinning)",
-	    m->now.comm, h->pid, format_ns(up, (double)age), h->gomaxprocs,
-	    h->npidle, h->nm, h->nmidle, h->nmspinning);
-	snprintf(line[1], 128,
-	    "G %s: %s running, %s runnable, %s syscall, "
-	    "%s waiting, %u bound; peak %s",
-	    format_count(a, (double)h->count.gs),
-	    format_count(b, (double)m->nstatus[SNAPGRUNNING]),
-	    format_count(c, (double)m->nstatus[SNAPGRUNNABLE]),
-	    format_count(d, (double)m->nstatus[SNAPGSYSCALL]),
-	    format_count(e, (double)m->nstatus[SNAPGWAITING]), h->nbound,
-	    format_count(f, (double)h->count.peak));
-	snprintf(line[2], 128,
-	    "per second: %s switches, %s parks, %s steals, "
-	    "%s handoffs, %s preempts",
-	    format_count(a, r->switches), format_count(b, r->parks),
-	    format_count(c, r->steals), format_count(d, r->handoffs),
-	    format_count(e, r->preempts));
-	snprintf(line[3], 128,
-	    "  %s netpolls, %s calls, %s created, %s ended; "
-	    "runnable p50 %s p99 %s",
-	    format_count(a, r->netpolls), format_count(b, r->syscalls),
-	    format_count(c, r->created), format_count(d, r->ended),
-	    format_ns(e, r->p50), format_ns(f, r->p99));
-}
-
-void
-p_line(const struct model *m, const struct snapp *p, char *buf, size_t n)
-{
-	char ticks[16], g[24] = "-", mm[16] = "-";
-
-	if (p->m >= 0)
-		snprintf(mm, sizeof(mm), "%d", p->m);
-	if (p->goid != 0)
-		snprintf(g, sizeof(g), "%llu", (unsigned long long)p->goid);
-	snprintf(buf, n, "%2d  %-8s %3s %6s %4u %6u %11s", p->id,
-	    snapshot_pstatus(p), mm, g, p->runq, p->timers,
-	    format_count(ticks, model_ticks(m, p)));
-}
-
-void
-g_line(const struct model *m, const struct row *r, char *buf, size_t n)
-{
-	const struct snapg *g = r->g;
-	char name[17], cpu[16], stack[16], mm[16] = "-", wait[96], age[16];
-	uint64_t waited = model_waited(m, g);
-	int len;
-
-	if (g->m >= 0)
-		snprintf(mm, sizeof(mm), "%d", g->m);
-	len = snprintf(buf, n, "%7llu %10d %-15s %-8s %3s %5.1f %7s %5s ",
-	    (unsigned long long)g->goid, g->tid, snapshot_gname(g, name),
-	    snapshot_gstatus(g), mm, r->cpu * 100,
-	    format_ns(cpu, (double)g->cputime),
-	    g->stackused != 0 ? format_bytes(stack, g->stackused) : "-");
-	if (len < 0 || (size_t)len >= n)
-		return;
-	snprintf(buf + len, n - (size_t)len, "%s%s%s%s",
-	    describe_wait(m, g, wait, sizeof(wait)), waited != 0 ? " " : "",
-	    waited != 0 ? format_ns(age, (double)waited) : "",
-	    g->flags & SNAPGBOUND ? " bound" : "");
-}
+#include "tools/gmp-top/lines.h"
 
 void
 batch_text(const struct model *m, size_t maxrows, FILE *out)
@@ -92,11 +19,15 @@ batch_text(const struct model *m, size_t maxrows, FILE *out)
 		p_line(m, &m->now.p[i], line, sizeof(line));
 		fprintf(out, "%s\n", line);
 	}
-	fprintf(out, "\n%s\n", GHEAD);
+	g_head(m, WIDE, line, sizeof(line));
+	fprintf(out, "\n%s\n", line);
 	for (i = 0; i < m->nrows && (maxrows == 0 || i < maxrows); i++) {
-		g_line(m, &m->rows[i], line, sizeof(line));
+		g_line(m, &m->rows[i], WIDE, line, sizeof(line));
 		fprintf(out, "%s\n", line);
 	}
+	for (i = 0; i < deadlock_lines(m); i++)
+		fprintf(out, "%s%s\n",
+		    deadlock_line(m, i, line, sizeof(line)) ? "\n" : "", line);
 	fputc('\n', out);
 	fflush(out);
 }
@@ -254,6 +185,26 @@ json_m(const struct snapm *m)
 	return o;
 }
 
+/* The goids of each cycle. */
+static struct json_object *
+json_deadlocks(const struct model *m)
+{
+	struct json_object *a = json_object_new_array(), *c;
+	const struct graph *gr = &m->graph;
+	size_t i;
+	uint32_t j;
+
+	for (i = 0; i < gr->ncycles; i++) {
+		json_object_array_add(a, c = json_object_new_array());
+		for (j = 0; j < gr->cycle[i].n; j++)
+			json_object_array_add(c,
+			    json_object_new_uint64(
+				m->now.g[gr->member[gr->cycle[i].at + j]]
+				    .goid));
+	}
+	return a;
+}
+
 bool
 batch_json(const struct model *m, FILE *out)
 {
@@ -286,6 +237,7 @@ batch_json(const struct model *m, FILE *out)
 	json_object_object_add(o, "gs", a = json_object_new_array());
 	for (i = 0; i < m->nrows; i++)
 		json_object_array_add(a, json_g(m, &m->rows[i]));
+	json_object_object_add(o, "deadlocks", json_deadlocks(m));
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	if (text != NULL)
 		fprintf(out, "%s\n", text);

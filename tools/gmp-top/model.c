@@ -132,7 +132,7 @@ by_addr(const void *a, const void *b)
 
 	if (x->addr != y->addr)
 		return x->addr < y->addr ? -1 : 1;
-	return (x->goid > y->goid) - (x->goid < y->goid);
+	return (x->first > y->first) - (x->first < y->first);
 }
 
 static int
@@ -160,8 +160,13 @@ set_waits(struct model *m)
 		const struct snapg *g = &m->now.g[i];
 
 		if (g->status == SNAPGWAITING && g->waitaddr != 0)
-			w[n++] = (struct waitfor){ g->waitaddr, g->reason,
-				g->owner, 1, g->goid };
+			w[n++] = (struct waitfor){ .addr = g->waitaddr,
+				.reason = g->reason,
+				.flags = g->flags,
+				.owner = g->owner,
+				.fd = g->fd,
+				.n = 1,
+				.first = (uint32_t)i };
 	}
 	qsort(w, n, sizeof(*w), by_addr);
 	for (i = j = 0; i < n; i++) {
@@ -194,6 +199,7 @@ model_free(struct model *m)
 	free(m->waits);
 	free(m->cpu);
 	free(m->pbefore);
+	graph_free(&m->graph);
 	memset(m, 0, sizeof(*m));
 }
 
@@ -225,7 +231,8 @@ model_next(struct model *m, struct snapshot *s)
 			m->nreason[s->g[i].reason]++;
 	}
 	set_rates(m);
-	ok = set_waits(m) && model_arrange(m);
+	graph_free(&m->graph);
+	ok = graph_make(&m->graph, &m->now) && set_waits(m) && model_arrange(m);
 	free(old);
 	return ok;
 }
@@ -262,12 +269,9 @@ model_age(const struct model *m, const struct snapg *g)
 const struct snapg *
 model_bytid(const struct model *m, int32_t tid)
 {
-	size_t i;
+	uint32_t i = graph_bytid(&m->graph, &m->now, tid);
 
-	for (i = 0; tid != 0 && i < m->now.ng; i++)
-		if (m->now.g[i].tid == tid)
-			return &m->now.g[i];
-	return NULL;
+	return i != NOBODY ? &m->now.g[i] : NULL;
 }
 
 /* --- order and choice ----------------------------------------------------------- */
@@ -428,38 +432,70 @@ format_bytes(char buf[16], uint64_t n)
 const char *
 describe_wait(const struct model *m, const struct snapg *g, char *buf, size_t n)
 {
-	const struct snapg *owner = NULL;
+	const struct snapg *owner = model_bytid(m, g->owner);
+	const char *held = "held by ";
 	char name[17];
-	int len;
+	size_t len = 0;
 
 	buf[0] = '\0';
 	if (g->status != SNAPGWAITING)
 		return buf;
-	if (g->waitaddr == 0) {
-		snprintf(buf, n, "%s", snapshot_reason(g));
+	if (g->reason == SNAPWAITIO && g->fd >= 0) {
+		snprintf(buf, n, "%s fd %d",
+		    g->flags & SNAPGREADS ? "read" : "write", g->fd);
 		return buf;
 	}
-	if (g->reason == SNAPWAITPOLL) {
-		snprintf(buf, n, "%s", snapshot_reason(g));
-		return buf;
+	if (g->reason == SNAPWAITJOIN && owner != NULL)
+		held = "of ";
+	else if (g->waitaddr != 0 && g->reason != SNAPWAITIO &&
+	    g->reason != SNAPWAITPOLL)
+		len = (size_t)snprintf(buf, n, "%s 0x%llx", snapshot_reason(g),
+		    (unsigned long long)g->waitaddr);
+	if (len == 0)
+		len = (size_t)snprintf(buf, n, "%s", snapshot_reason(g));
+	if (len < n && owner != NULL)
+		snprintf(buf + len, n - len, " %s%llu %s", held,
+		    (unsigned long long)owner->goid,
+		    snapshot_gname(owner, name));
+	else if (len < n && g->owner != 0)
+		snprintf(buf + len, n - len, " held by tid %d", g->owner);
+	return buf;
+}
+
+const char *
+describe_chain(const struct model *m, const struct snapg *g, char *buf,
+    size_t n)
+{
+	uint32_t seen[16], i = (uint32_t)(g - m->now.g);
+	char name[17], wait[96], age[16];
+	size_t len = 0, hops = 0, j;
+	uint64_t waited;
+
+	buf[0] = '\0';
+	for (;;) {
+		seen[hops++] = i;
+		i = m->graph.waits[i];
+		if (i == NOBODY || hops == nelem(seen) || len >= n)
+			break;
+		g = &m->now.g[i];
+		len += (size_t)snprintf(buf + len, n - len, "%s-> %llu %s",
+		    len > 0 ? " " : "", (unsigned long long)g->goid,
+		    snapshot_gname(g, name));
+		for (j = 0; j < hops; j++)
+			if (seen[j] == i)
+				return buf;
 	}
-	if (g->reason == SNAPWAITIO) {
-		len = snprintf(buf, n, "%s",
-		    g->flags & SNAPGREADS	 ? "read"
-			: g->flags & SNAPGWRITES ? "write"
-						 : snapshot_reason(g));
-		if (g->fd >= 0)
-			snprintf(buf + len, n - (size_t)len, " of fd %d",
-			    g->fd);
+	if (hops < 2 || len >= n)
 		return buf;
-	}
-	len = snprintf(buf, n, "%s 0x%llx", snapshot_reason(g),
-	    (unsigned long long)g->waitaddr);
-	if (g->owner == 0 || len < 0 || (size_t)len >= n)
-		return buf;
-	owner = model_bytid(m, g->owner);
-	snprintf(buf + len, n - (size_t)len, " of %d%s%s", g->owner,
-	    owner != NULL ? " " : "",
-	    owner != NULL ? snapshot_gname(owner, name) : "");
+	waited = model_waited(m, g);
+	if (i != NOBODY)
+		snprintf(buf + len, n - len, " ...");
+	else
+		snprintf(buf + len, n - len, " (%s%s%s)",
+		    g->status == SNAPGWAITING
+			? describe_wait(m, g, wait, sizeof(wait))
+			: snapshot_gstatus(g),
+		    waited != 0 ? " " : "",
+		    waited != 0 ? format_ns(age, (double)waited) : "");
 	return buf;
 }

@@ -5,7 +5,7 @@
 #ifndef TOOLS_GMP_TOP_MODEL_H
 #define TOOLS_GMP_TOP_MODEL_H
 
-#include "tools/gmp-top/snapshot.h"
+#include "tools/gmp-top/graph.h"
 
 enum sort { BYCPU, BYWAIT, BYAGE, BYSTACK, NSORTS };
 
@@ -26,9 +26,11 @@ struct row {
 struct waitfor {
 	uint64_t addr;
 	uint8_t reason;
-	int32_t owner; /* tid of who has it, or 0 */
-	size_t n;      /* who wait */
-	uint64_t goid; /* the first of them */
+	uint16_t flags;
+	int32_t owner;	/* tid of who has it, or 0 */
+	int32_t fd;	/* or -1 */
+	size_t n;	/* who wait */
+	uint32_t first; /* of them */
 };
 
 struct model {
@@ -46,6 +48,7 @@ struct model {
 	size_t nrows;
 	struct waitfor *waits; /* most waiters first */
 	size_t nwaits;
+	struct graph graph;
 
 	/* Of the snapshot before. */
 	struct snaphdr before;
@@ -82,8 +85,15 @@ const char *format_count(char buf[16], double n);
 const char *format_bytes(char buf[16], uint64_t n);
 
 /*
- * What the G waits for, in words: "mutex 0x7f.. of 12 worker"; "" when it does
- * not wait.
+ * Whom the G waits for, and whom that one, and so on: "-> 12 worker -> 3 main (sleep
+ * 1.2s)", or up to the first that comes again.  "" when nobody is known.
+ */
+const char *describe_chain(const struct model *m, const struct snapg *g,
+    char *buf, size_t n);
+
+/*
+ * What the G waits for, in words: "mutex 0x7f.. held by 12 worker"; "" when it
+ * does not wait.
  */
 const char *describe_wait(const struct model *m, const struct snapg *g,
     char *buf, size_t n);

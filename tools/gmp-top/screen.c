@@ -8,12 +8,13 @@
 #include <unistd.h>
 
 #include "tools/gmp-top/attach.h"
-#include "tools/gmp-top/batch.h"
+#include "tools/gmp-top/lines.h"
 
 enum view { GS, PS, WAITS, DETAIL, HELP };
-enum { BUSY = 1 }; /* colours */
+enum { BUSY = 1, STUCK }; /* colours */
 
 #define ESCAPE 27
+#define LOW 16 /* lines of a terminal that has no room for the whole header */
 
 static struct {
 	bool open;
@@ -21,6 +22,7 @@ static struct {
 	size_t top;	 /* the first row that is shown */
 	size_t cursor;	 /* the row that is chosen */
 	uint64_t detail; /* goid */
+	enum view back;	 /* where it was opened */
 	bool frozen;
 	bool typing; /* a filter */
 	char message[128];
@@ -60,6 +62,7 @@ screen_open(const char **why)
 		start_color();
 		use_default_colors();
 		init_pair(BUSY, COLOR_GREEN, -1);
+		init_pair(STUCK, COLOR_RED, -1);
 	}
 	return true;
 }
@@ -123,10 +126,12 @@ scroll_to_cursor(size_t n, size_t shown)
 }
 
 static attr_t
-attr_of(const struct snapg *g)
+attr_of(const struct model *m, const struct snapg *g)
 {
 	if (g->status == SNAPGRUNNING)
 		return (attr_t)COLOR_PAIR(BUSY);
+	if (m->graph.stuck[g - m->now.g])
+		return (attr_t)COLOR_PAIR(STUCK);
 	return A_NORMAL;
 }
 
@@ -136,15 +141,16 @@ draw_gs(const struct model *m, int y)
 	size_t shown, i;
 	char line[256];
 
-	bar(y++, GHEAD, A_REVERSE);
+	g_head(m, COLS, line, sizeof(line));
+	bar(y++, line, A_REVERSE);
 	shown = room(y);
 	scroll_to_cursor(m->nrows, shown);
 	for (i = scr.top; i < m->nrows && i < scr.top + shown; i++) {
-		g_line(m, &m->rows[i], line, sizeof(line));
+		g_line(m, &m->rows[i], COLS, line, sizeof(line));
 		if (i == scr.cursor)
 			bar(y++, line, A_STANDOUT);
 		else
-			put(y++, line, attr_of(m->rows[i].g));
+			put(y++, line, attr_of(m, m->rows[i].g));
 	}
 }
 
@@ -181,37 +187,27 @@ draw_ps(const struct model *m, int y)
 	}
 }
 
+/* The cycles, then the table of what is waited for. */
 static void
 draw_waits(const struct model *m, int y)
 {
-	const struct snapg *owner;
-	size_t shown, i;
-	char line[256], name[17], wait[96];
+	size_t dead = deadlock_lines(m), n = dead + m->nwaits, shown, i;
+	char line[512];
+	attr_t attr;
 
-	bar(y++, "WAITERS  FIRST G  OBJECT                         HELD BY",
-	    A_REVERSE);
+	bar(y++, WAITHEAD, A_REVERSE);
 	shown = room(y);
-	scroll_to_cursor(m->nwaits, shown);
-	for (i = scr.top; i < m->nwaits && i < scr.top + shown; i++) {
-		const struct waitfor *w = &m->waits[i];
-		struct snapg g = { .status = SNAPGWAITING,
-			.reason = w->reason,
-			.waitaddr = w->addr };
-		int len;
-
-		len = snprintf(line, sizeof(line), "%7zu %8llu  %-30s ", w->n,
-		    (unsigned long long)w->goid,
-		    describe_wait(m, &g, wait, sizeof(wait)));
-		owner = model_bytid(m, w->owner);
-		if (w->owner != 0)
-			snprintf(line + len, sizeof(line) - (size_t)len,
-			    "%d %s, %s", w->owner,
-			    owner != NULL ? snapshot_gname(owner, name) : "?",
-			    owner == NULL ? "?"
-				: owner->status == SNAPGWAITING
-				? describe_wait(m, owner, wait, sizeof(wait))
-				: snapshot_gstatus(owner));
-		put(y++, line, i == scr.cursor ? A_STANDOUT : A_NORMAL);
+	scroll_to_cursor(n, shown);
+	for (i = scr.top; i < n && i < scr.top + shown; i++) {
+		attr = A_NORMAL;
+		if (i >= dead)
+			wait_line(m, &m->waits[i - dead], line, sizeof(line));
+		else if (deadlock_line(m, i, line, sizeof(line)))
+			attr = A_BOLD | (attr_t)COLOR_PAIR(STUCK);
+		if (i == scr.cursor)
+			bar(y++, line, A_STANDOUT);
+		else
+			put(y++, line, attr);
 	}
 }
 
@@ -296,8 +292,10 @@ draw_foot(const struct model *m, double delay)
 		snprintf(line, sizeof(line), "%s", scr.message);
 	else
 		snprintf(line, sizeof(line),
-		    "%zu of %zu  sort %s%s%s  every %.1f s%s  h: help  q: quit",
-		    m->nrows, m->now.ng, sort_name(m->sort),
+		    "%s%zu of %zu  sort %s%s%s  every %.1f s%s  h: help  "
+		    "q: quit",
+		    m->graph.ncycles > 0 ? "DEADLOCK (w)  " : "", m->nrows,
+		    m->now.ng, sort_name(m->sort),
 		    m->filter[0] != '\0' ? "  only " : "", m->filter, delay,
 		    scr.frozen ? "  FROZEN" : "");
 	bar(LINES - 1, line, scr.message[0] != '\0' ? A_BOLD : A_DIM);
@@ -307,11 +305,11 @@ void
 screen_draw(const struct model *m, double delay)
 {
 	char head[HEADLINES][128];
-	int y;
+	int y, heads = LINES < LOW ? 2 : HEADLINES;
 
 	erase();
 	head_lines(m, head);
-	for (y = 0; y < HEADLINES; y++)
+	for (y = 0; y < heads; y++)
 		put(y, head[y], y == 0 ? A_BOLD : A_NORMAL);
 	switch (scr.view) {
 	case GS:
@@ -374,17 +372,22 @@ type(struct model *m, int key)
 	model_arrange(m);
 }
 
-/* Enter: more about the row under the cursor. */
+/* Enter: more about the thread under the cursor. */
 static void
 open_row(const struct model *m)
 {
+	size_t dead = deadlock_lines(m);
+
 	if (scr.view == GS && scr.cursor < m->nrows)
 		scr.detail = m->rows[scr.cursor].g->goid;
-	else if (scr.view == WAITS && scr.cursor < m->nwaits)
-		scr.detail = m->waits[scr.cursor].goid;
+	else if (scr.view == WAITS && scr.cursor < dead)
+		scr.detail = m->now.g[deadlock_member(m, scr.cursor)].goid;
+	else if (scr.view == WAITS && scr.cursor - dead < m->nwaits)
+		scr.detail = m->now.g[m->waits[scr.cursor - dead].first].goid;
 	else
 		return;
-	scr.view = DETAIL;
+	scr.back = scr.view;
+	show(DETAIL);
 }
 
 /* False when it is no key that moves. */
@@ -451,7 +454,7 @@ command_key(struct model *m, int key, double *delay)
 	case 'q':
 		if (scr.view == GS)
 			return QUIT;
-		show(GS);
+		show(scr.view == DETAIL ? scr.back : GS);
 		break;
 	case 's':
 		m->sort = (enum sort)((m->sort + 1) % NSORTS);

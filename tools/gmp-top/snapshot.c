@@ -20,8 +20,6 @@ static const char *const reason[] = { "", "mutex", "cond", "rwlock", "sem",
 static const char *const pstatus[] = { "idle", "running", "syscall",
 	"stopped" };
 
-#define nelem(a) (sizeof(a) / sizeof((a)[0]))
-
 const char *
 snapshot_gstatus(const struct snapg *g)
 {

@@ -7,6 +7,8 @@
 
 #include "core/snapshot.h"
 
+#define nelem(a) (sizeof(a) / sizeof((a)[0]))
+
 /*
  * Everything in it may be printed: strings end and hold nothing but printable
  * ASCII, enumerations and counts are within their bounds.
