@@ -91,9 +91,11 @@ $(LIB): $(LIB_OBJ) arch/local.map
 	@echo '  LD  $@'
 	$(Q)$(CC) $(LD_LIB) -o $@ $(LIB_OBJ) $(LD_ALL) $(LIBS)
 
+TOP_LIBS := -ljson-c -ldw -lelf -l:libiberty.a
+
 $(GMPTOP): $(GMPTOP_OBJ)
 	@echo '  LD  $@'
-	$(Q)$(CC) -o $@ $^ $(LD_ALL) -lncursesw -ltinfo -ljson-c
+	$(Q)$(CC) -o $@ $^ $(LD_ALL) -lncursesw -ltinfo $(TOP_LIBS)
 
 $(GMPRUN): $(GMPRUN_OBJ)
 	@echo '  LD  $@'
@@ -134,14 +136,14 @@ $(OUT)/tests/%: tests/%.c $(UNIT_OBJ) $(OBJ)/flags
 
 # gmp-top without its terminal and its way into a process.
 TOP_SRC := $(addprefix tools/gmp-top/,snapshot.c graph.c model.c lines.c \
-	batch.c)
+	batch.c symbols.c namer.c stacks.c)
 TOP_OBJ := $(TOP_SRC:%.c=$(OBJ)/%.o)
 
 $(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags
 	@mkdir -p $(@D)
 	@echo '  CC  $<'
 	$(Q)$(CC) $(CPP_ALL) $(C_ALL) -Wno-missing-prototypes -MMD -MP -MF $@.d \
-	    -o $@ $< $(TOP_OBJ) $(LD_ALL) -ljson-c \
+	    -o $@ $< $(TOP_OBJ) $(LD_ALL) $(TOP_LIBS) \
 	    $(shell $(PKG_CONFIG) --cflags --libs criterion)
 
 # Everything of gmp-top's that a hostile process can reach, but the system calls.
@@ -149,7 +151,7 @@ fuzz: ## snapshots of hostile processes, a million of them (a minute, clang)
 	@mkdir -p $(OUT)/fuzz/corpus
 	clang -std=gnu11 $(CPP_ALL) -g -O1 -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined -o $(OUT)/fuzz/top \
-	    tests/tools/fuzz_top.c $(TOP_SRC) -ljson-c
+	    tests/tools/fuzz_top.c $(TOP_SRC) $(TOP_LIBS)
 	$(OUT)/fuzz/top -runs=1000000 -max_len=16384 -rss_limit_mb=4096 \
 	    $(OUT)/fuzz/corpus
 
@@ -246,7 +248,7 @@ clean: ## removes everything that was built
 
 # The last ones are the programs of the matrix.
 DEMO_PACKAGES := gcc libc6-dev make python3 libncurses-dev libjson-c-dev \
-	systemtap-sdt-dev
+	systemtap-sdt-dev libdw-dev libiberty-dev
 PACKAGES = $(DEMO_PACKAGES) pkg-config libunwind-dev liblzma-dev \
 	libcriterion-dev gdb \
 	$(shell sed 's/\#.*//' tests/compat/packages 2>/dev/null)

@@ -4,11 +4,12 @@
 
 #include "tests/tools/topfile.h"
 #include "tools/gmp-top/batch.h"
+#include "tools/gmp-top/stacks.h"
 
 static FILE *null;
 
 static void
-show(struct model *m, const uint8_t *data, size_t n)
+show(struct model *m, struct symbols *sy, const uint8_t *data, size_t n)
 {
 	struct snapshot s;
 	const char *why;
@@ -23,45 +24,71 @@ show(struct model *m, const uint8_t *data, size_t n)
 		m->sort = (enum sort)i;
 		model_arrange(m);
 	}
+	if (!symbols_learn(sy, 0, &m->now, 0) || !stacks_text(m, sy, null))
+		abort();
 	batch_text(m, 0, null);
-	if (!batch_json(m, null))
+	if (!batch_json(m, sy, null))
 		abort();
 }
 
-/* Without these no mutation would come past the first look. */
+/* The next n bytes of the input, as far as there are, over what is there. */
 static void
-mend(struct topfile *f)
+take(void *to, size_t n, const uint8_t **data, size_t *size)
 {
-	f->h.magic = SNAPMAGIC;
-	f->h.version = SNAPVERSION;
-	f->h.size = sizeof(f->h);
+	if (n > *size)
+		n = *size;
+	memcpy(to, *data, n);
+	*data += n;
+	*size -= n;
+}
+
+/*
+ * Small, as the time that an execution takes is for mutations: few records, and the
+ * whole of the header now and then.
+ */
+static void
+fill(struct topfile *f, const uint8_t **data, size_t *size)
+{
+	uint8_t how = 0;
+
+	take(&how, 1, data, size);
+	topfile_init(f, how % 8);
+	f->h.stack.n = how / 8 % 4;
+	f->h.module.n = how / 32 % 4;
+	take(f->p, sizeof(f->p), data, size);
+	take(f->m, sizeof(f->m), data, size);
+	take(f->g, how % 8 * sizeof(f->g[0]), data, size);
+	for (uint32_t i = 0; i < f->h.stack.n; i++)
+		take(&f->stack[i], 16 + 8 * 4, data, size);
+	for (uint32_t i = 0; i < f->h.module.n; i++)
+		take(&f->module[i], sizeof(f->module[i]) - 200, data, size);
+	if (how >= 192)
+		take(&f->h, sizeof(f->h), data, size);
+	if (how < 224) {
+		/* Else no mutation would come past the first look. */
+		f->h.magic = SNAPMAGIC;
+		f->h.version = SNAPVERSION;
+		f->h.size = sizeof(f->h);
+	}
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct topfile f;
+	static struct topfile f;
+	struct symbols sy = { 0 };
 	struct model m;
-	size_t n = size / 2;
 
-	if (null == NULL)
+	if (null == NULL) {
 		null = fopen("/dev/null", "w");
+		setvbuf(null, NULL, _IOFBF, 1 << 20);
+	}
 	model_init(&m);
 	for (int i = 0; i < 2; i++) {
-		topfile_init(&f, MAXGS);
-		memcpy(&f, data + (size_t)i * n, n < sizeof(f) ? n : sizeof(f));
-		if (size % 4 != 3)
-			mend(&f);
-		/* Sections that are in the file, else few would be. */
-		if (size % 4 < 2) {
-			f.h.g.at = offsetof(struct topfile, g);
-			f.h.g.n %= 9;
-			f.h.g.size = sizeof(struct snapg);
-			f.h.p.n %= 3;
-			f.h.m.n %= 4;
-		}
-		show(&m, (const uint8_t *)&f, sizeof(f));
+		fill(&f, &data, &size);
+		show(&m, &sy, (const uint8_t *)&f, sizeof(f));
 	}
+	symbols_free(&sy);
 	model_free(&m);
 	return 0;
 }

@@ -1,11 +1,14 @@
 /* gmp-top's model: what it believes of a snapshot, and what it makes of it. */
 #include <criterion/criterion.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/tools/topfile.h"
 #include "tools/gmp-top/batch.h"
 #include "tools/gmp-top/lines.h"
+#include "tools/gmp-top/stacks.h"
 
 TestSuite(top, .timeout = 60);
 
@@ -101,6 +104,39 @@ Test(top, values_out_of_bounds_become_harmless)
 	    "a?[2J?? 01234567");
 	cr_assert_str_eq(model.now.comm, "????????????????");
 	model_free(&model);
+}
+
+Test(top, stacks_and_modules_keep_to_their_bounds)
+{
+	topfile_init(&file, 1);
+	file.h.stack.n = 3;
+	file.stack[0].goid = 9;
+	file.stack[0].n = UINT32_MAX;
+	file.stack[1].goid = 3;
+	file.stack[2].goid = 9;
+	file.h.module.n = 3;
+	memset(file.module[0].path, 'x', sizeof(file.module[0].path));
+	file.module[0].start = 0x5000;
+	file.module[0].end = 0x4000;
+	file.module[0].nbuildid = 21;
+	file.module[1].start = 0x1000;
+	file.module[1].end = 0x2000;
+	file.module[2].start = 0x1000;
+	file.module[2].end = UINT64_MAX;
+	cr_assert_null(parse());
+	cr_assert_eq(snap.nstacks, 3);
+	cr_assert_eq(snapshot_stack(&snap, 3)->n, 0);
+	cr_assert_leq(snapshot_stack(&snap, 9)->n, SNAPPCS);
+	cr_assert_null(snapshot_stack(&snap, 1));
+	cr_assert_null(snapshot_module(&snap, 0xfff));
+	cr_assert_eq(snapshot_module(&snap, 0x1000)->start, 0x1000);
+	cr_assert_null(snapshot_module(&snap, 0x5000));
+	cr_assert_eq(strlen(snap.module[2].path),
+	    sizeof(snap.module[2].path) - 1);
+	cr_assert_eq(snap.module[2].nbuildid, 0);
+	snapshot_free(&snap);
+	file.h.module.n = UINT32_MAX;
+	assertrefused("makes no sense");
 }
 
 /* --- what is made of it --------------------------------------------------------- */
@@ -445,4 +481,180 @@ Test(top, numbers_keep_to_their_width)
 	for (int i = 0; i < 64; i++)
 		cr_assert_leq(strlen(format_ns(buf, (double)(1ull << i))), 7,
 		    "%s", buf);
+}
+
+/* --- stacks ----------------------------------------------------------------------- */
+
+static struct symbols names;
+
+/* What the process is asked for, as text. */
+static char *
+stacks(void)
+{
+	char *text;
+	size_t n;
+	FILE *out = open_memstream(&text, &n);
+
+	cr_assert(stacks_text(&model, &names, out));
+	fclose(out);
+	return text;
+}
+
+static void
+stackof(uint32_t i, uint64_t goid, uint64_t pc0, uint64_t pc1)
+{
+	file.stack[i].goid = goid;
+	file.stack[i].n = 2;
+	file.stack[i].pc[0] = pc0;
+	file.stack[i].pc[1] = pc1;
+	if (file.h.stack.n <= i)
+		file.h.stack.n = i + 1;
+}
+
+Test(top, equal_stacks_stand_together)
+{
+	char *text;
+
+	topfile_init(&file, 6);
+	stackof(0, 1, 0x1010, 0x1020);
+	stackof(1, 2, 0x1010, 0x1020);
+	stackof(2, 3, 0x1010, 0x1030);
+	stackof(3, 4, 0x1010, 0x1010);
+	stackof(4, 5, 0x1010, 0x1020);
+	file.stack[3].more = 1;
+	file.g[2].status = SNAPGRUNNING;
+	strcpy(file.g[2].name, "worker");
+	file.g[0].since = file.h.now - 3 * SECOND;
+	file.g[1].since = file.h.now - SECOND;
+	file.g[4].since = file.h.now - 2 * SECOND;
+	file.h.module.n = 1;
+	file.module[0].start = 0x1000;
+	file.module[0].end = 0x2000;
+	file.module[0].bias = 0x800;
+	strcpy(file.module[0].path, "/no/such\nfile");
+	next();
+	cr_assert(symbols_learn(&names, getpid(), &model.now, 1000));
+	text = stacks();
+	cr_assert_str_eq(text,
+	    "process 42, prog, 6 threads\n\n"
+	    "3 goroutines 1-2, 5 [mutex, 3.0s at the most, 1.0s at the "
+	    "least]:\n"
+	    "\t?\n\t\t/no/such?file+0x810\n"
+	    "\t?\n\t\t/no/such?file+0x820\n\n"
+	    "goroutine 3 \"worker\" tid 1002 [running]:\n"
+	    "\t?\n\t\t/no/such?file+0x810\n"
+	    "\t?\n\t\t/no/such?file+0x830\n\n"
+	    "goroutine 4 \"\" tid 1003 [mutex 0x1000]:\n"
+	    "\t?\n\t\t/no/such?file+0x810\n\t(1 times more)\n\t...\n\n"
+	    "goroutine 6 \"\" tid 1005 [mutex 0x1000]:\n\n",
+	    "%s", text);
+	free(text);
+	symbols_free(&names);
+	model_free(&model);
+}
+
+/* This process's own modules. */
+static int
+addmodule(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct snapmodule *mod = &file.module[file.h.module.n];
+	int i;
+
+	(void)size;
+	(void)arg;
+	mod->bias = info->dlpi_addr;
+	snprintf(mod->path, sizeof(mod->path), "%s", info->dlpi_name);
+	if (info->dlpi_name[0] == '\0')
+		cr_assert(readlink("/proc/self/exe", mod->path,
+			      sizeof(mod->path) - 1) > 0);
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		uintptr_t at = info->dlpi_addr + ph->p_vaddr;
+		const ElfW(Nhdr) *note = (const void *)at;
+
+		if (ph->p_type == PT_LOAD && mod->start == 0)
+			mod->start = at;
+		if (ph->p_type == PT_LOAD)
+			mod->end = at + ph->p_memsz;
+		if (ph->p_type != PT_NOTE || note->n_type != NT_GNU_BUILD_ID)
+			continue;
+		mod->nbuildid = note->n_descsz;
+		memcpy(mod->buildid, (const char *)(note + 1) + 4,
+		    note->n_descsz);
+	}
+	file.h.module.n++;
+	return 0;
+}
+
+static uint64_t here;
+
+static inline __attribute__((always_inline)) void
+inlined(void)
+{
+	here = (uintptr_t)__builtin_extract_return_addr(({
+		void *pc;
+		__asm__ volatile("leaq 0(%%rip), %0" : "=r"(pc));
+		pc;
+	}));
+}
+
+static __attribute__((noinline)) void
+outer(void)
+{
+	inlined();
+}
+
+Test(top, code_has_names)
+{
+	const struct code *c;
+
+	topfile_init(&file, 1);
+	dl_iterate_phdr(addmodule, NULL);
+	outer();
+	stackof(0, 1, here, (uintptr_t)abort + 1);
+	next();
+	cr_assert(symbols_learn(&names, getpid(), &model.now, 20000));
+	c = symbols_of(&names, here);
+	cr_assert_eq(c->n, 2);
+	cr_assert_str_eq(c->frame[0].function, "inlined");
+	cr_assert_str_eq(c->frame[1].function, "outer");
+	cr_assert_not_null(strstr(c->frame[0].place, "test_top.c:"));
+	c = symbols_of(&names, (uintptr_t)abort + 1);
+	cr_assert_eq(strncmp(c->frame[0].function, "abort", 5), 0, "%s",
+	    c->frame[0].function);
+	symbols_free(&names);
+
+	/* Files of other builds, as those that have been replaced, say nothing. */
+	for (uint32_t i = 0; i < model.now.nmodules; i++)
+		model.now.module[i].buildid[0]++;
+	cr_assert(symbols_learn(&names, getpid(), &model.now, 20000));
+	c = symbols_of(&names, here);
+	cr_assert_eq(c->n, 1);
+	cr_assert_null(c->frame[0].function);
+	cr_assert_not_null(strstr(c->frame[0].place, "test_top+0x"));
+	symbols_free(&names);
+	model_free(&model);
+}
+
+Test(top, files_that_are_no_code)
+{
+	static const char *const paths[] = { "/dev/zero", "/proc/self/mem", "/",
+		"", "../../..", "/etc/passwd", "/dev/tty" };
+
+	topfile_init(&file, 1);
+	for (uint32_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		file.module[i].start = 0x1000 * (i + 1);
+		file.module[i].end = 0x1000 * (i + 2);
+		strcpy(file.module[i].path, paths[i]);
+		stackof(i, 1, file.module[i].start, file.module[i].start);
+		file.h.module.n = i + 1;
+	}
+	next();
+	cr_assert(symbols_learn(&names, getpid(), &model.now, 5000));
+	for (uint32_t i = 0; i < file.h.module.n; i++)
+		cr_assert_null(symbols_of(&names, file.module[i].start)
+				   ->frame[0]
+				   .function);
+	symbols_free(&names);
+	model_free(&model);
 }

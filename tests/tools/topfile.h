@@ -8,6 +8,8 @@
 #include "core/snapshot.h"
 
 #define MAXGS 64
+#define MAXSTACKS 8
+#define MAXMODULES 256
 
 struct topfile {
 	union {
@@ -17,6 +19,8 @@ struct topfile {
 	struct snapp p[2];
 	struct snapm m[3];
 	struct snapg g[MAXGS];
+	struct snapstack stack[MAXSTACKS];
+	struct snapmodule module[MAXMODULES];
 };
 
 static inline void
@@ -40,6 +44,10 @@ topfile_init(struct topfile *f, uint32_t ng)
 		sizeof(struct snapm) };
 	f->h.g = (struct snapsection){ offsetof(struct topfile, g), ng,
 		sizeof(struct snapg) };
+	f->h.stack = (struct snapsection){ offsetof(struct topfile, stack), 0,
+		sizeof(struct snapstack) };
+	f->h.module = (struct snapsection){ offsetof(struct topfile, module), 0,
+		sizeof(struct snapmodule) };
 	for (i = 0; i < 2; i++) {
 		f->p[i].id = (int32_t)i;
 		f->p[i].m = -1;

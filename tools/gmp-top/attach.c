@@ -21,6 +21,9 @@
 
 #define ANSWERMS 2000 /* a process that is stopped gives none */
 #define TRIES 20
+#define STACKTRIES 5 /* the process may be unable to walk them */
+#define TABLES (SNAPWANTPS | SNAPWANTGS)
+#define ALL (TABLES | SNAPWANTSTACKS)
 
 /* --- finding it --------------------------------------------------------------- */
 
@@ -329,7 +332,7 @@ read_snapshot(struct target *t, struct snapshot *s, bool *again)
 }
 
 const char *
-take(struct target *t, uint32_t want, struct snapshot *s)
+take(struct target *t, uint32_t want, uint64_t stackof, struct snapshot *s)
 {
 	const char *why;
 	bool again;
@@ -337,6 +340,9 @@ take(struct target *t, uint32_t want, struct snapshot *s)
 	int i;
 
 	for (i = 0; i < TRIES; i++) {
+		if (want & SNAPWANTSTACKS)
+			__atomic_store_n(&t->hdr->stackof, stackof,
+			    __ATOMIC_RELAXED);
 		__atomic_fetch_or(&t->hdr->want, want, __ATOMIC_ACQ_REL);
 		request =
 		    __atomic_add_fetch(&t->hdr->request, 1, __ATOMIC_ACQ_REL);
@@ -350,7 +356,7 @@ take(struct target *t, uint32_t want, struct snapshot *s)
 			return why;
 		/* Another watcher's question may be the one that was answered. */
 		if (!again &&
-		    (want & ~s->h.has & (SNAPWANTPS | SNAPWANTGS)) == 0)
+		    (want & ~s->h.has & (i < STACKTRIES ? ALL : TABLES)) == 0)
 			return NULL;
 		if (!again)
 			snapshot_free(s);

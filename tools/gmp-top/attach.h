@@ -20,10 +20,12 @@ const char *attach(struct target *t, pid_t pid);
 void detach(struct target *t);
 
 /*
- * Asks for the sections in want (SNAPWANT bits) and reads them into *s, to be
+ * Asks for the sections in want (SNAPWANT bits; stacks of stackof, or of all when
+ * that is 0) and reads them into *s, to be
  * freed by snapshot_free().  NULL, or why not: the process may have ended.
  */
-const char *take(struct target *t, uint32_t want, struct snapshot *s);
+const char *take(struct target *t, uint32_t want, uint64_t stackof,
+    struct snapshot *s);
 
 /*
  * The next process after pid that has a snapshot, by number; 0 when there is

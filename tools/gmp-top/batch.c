@@ -64,9 +64,34 @@ put_bool(struct json_object *o, const char *key, bool v)
 	json_object_object_add(o, key, json_object_new_boolean(v));
 }
 
+/* Of inlined functions one for each. */
 static struct json_object *
-json_g(const struct model *m, const struct row *r)
+json_stack(const struct snapstack *stack, const struct symbols *sy)
 {
+	struct json_object *a = json_object_new_array(), *o;
+	const struct code *c;
+	uint32_t i;
+	size_t j;
+
+	for (i = 0; i < stack->n; i++) {
+		c = symbols_of(sy, stack->pc[i]);
+		for (j = 0; c != NULL && j < c->n; j++) {
+			json_object_array_add(a, o = json_object_new_object());
+			put_u64(o, "pc", stack->pc[i]);
+			if (c->frame[j].function != NULL)
+				put_string(o, "function", c->frame[j].function);
+			put_string(o, "place", c->frame[j].place);
+			if (j + 1 < c->n)
+				put_bool(o, "inlined", true);
+		}
+	}
+	return a;
+}
+
+static struct json_object *
+json_g(const struct model *m, const struct symbols *sy, const struct row *r)
+{
+	const struct snapstack *stack;
 	struct json_object *o = json_object_new_object();
 	const struct snapg *g = r->g;
 	char name[17];
@@ -108,6 +133,9 @@ json_g(const struct model *m, const struct row *r)
 	put_bool(o, "main", g->flags & SNAPGMAIN);
 	put_bool(o, "foreign", g->flags & SNAPGFOREIGN);
 	put_bool(o, "preempted", g->flags & SNAPGPREEMPTED);
+	stack = sy != NULL ? snapshot_stack(&m->now, g->goid) : NULL;
+	if (stack != NULL)
+		json_object_object_add(o, "stack", json_stack(stack, sy));
 	return o;
 }
 
@@ -206,7 +234,7 @@ json_deadlocks(const struct model *m)
 }
 
 bool
-batch_json(const struct model *m, FILE *out)
+batch_json(const struct model *m, const struct symbols *sy, FILE *out)
 {
 	struct json_object *o = json_object_new_object(), *a;
 	const struct snaphdr *h = &m->now.h;
@@ -236,7 +264,7 @@ batch_json(const struct model *m, FILE *out)
 		json_object_array_add(a, json_m(&m->now.m[i]));
 	json_object_object_add(o, "gs", a = json_object_new_array());
 	for (i = 0; i < m->nrows; i++)
-		json_object_array_add(a, json_g(m, &m->rows[i]));
+		json_object_array_add(a, json_g(m, sy, &m->rows[i]));
 	json_object_object_add(o, "deadlocks", json_deadlocks(m));
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 	if (text != NULL)

@@ -10,13 +10,16 @@
 #include "tools/gmp-top/attach.h"
 #include "tools/gmp-top/batch.h"
 #include "tools/gmp-top/screen.h"
+#include "tools/gmp-top/stacks.h"
 
 #define WANT (SNAPWANTPS | SNAPWANTGS | SNAPWANTLAT)
+#define NAMESMS 2000	 /* for the names of one thread's stack */
+#define ALLNAMESMS 30000 /* of all */
 
 static const char usage[] =
     "usage: gmp-top [-b] [-d seconds] [-n count] [-s order] [-f text] [-r "
     "rows]\n"
-    "               [--json] [--once] [PID | program]\n"
+    "               [--json] [--once] [--stacks] [PID | program]\n"
     "\n"
     "Shows the threads of a process that runs with libgmpthread, and what "
     "runs\n"
@@ -31,12 +34,13 @@ static const char usage[] =
     "  -r rows     no more than so many threads, with -b\n"
     "  --json      -b with one JSON object on a line for each look\n"
     "  --once      the same as -b -n 1\n"
+    "  --stacks    the stacks of all threads, equal ones together, and end\n"
     "  -h, -V      this text, the version\n"
     "\n"
     "Exit status: 0, or 1 when there is nothing to see, 2 for wrong usage.\n";
 
 struct options {
-	bool batch, json;
+	bool batch, json, stacks;
 	double delay;
 	long count, rows;
 	enum sort sort;
@@ -104,6 +108,7 @@ parse(struct options *o, int argc, char **argv)
 	static const struct option longs[] = {
 		{ "json", no_argument, NULL, 'j' },
 		{ "once", no_argument, NULL, '1' },
+		{ "stacks", no_argument, NULL, 'S' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
@@ -135,6 +140,9 @@ parse(struct options *o, int argc, char **argv)
 		case 'j':
 			o->batch = o->json = true;
 			break;
+		case 'S':
+			o->stacks = true;
+			/* fallthrough */
 		case '1':
 			o->batch = true;
 			o->count = 1;
@@ -178,13 +186,18 @@ find(const char *target)
 
 /* --- the loops ------------------------------------------------------------------------- */
 
-/* False when the process has ended since the first look. */
+/*
+ * False when the process has ended since the first look.  With stacks, those of the
+ * G stackof, or of all when that is 0.
+ */
 static bool
-look(struct target *t, struct model *m)
+look(struct target *t, struct model *m, struct symbols *sy, bool stacks,
+    uint64_t stackof)
 {
 	struct snapshot s;
-	const char *why = take(t, WANT, &s);
+	const char *why;
 
+	why = take(t, stacks ? WANT | SNAPWANTSTACKS : WANT, stackof, &s);
 	if (why != NULL) {
 		if (m->now.h.magic == 0)
 			fail(1, "%d: %s", (int)t->pid, why);
@@ -193,24 +206,34 @@ look(struct target *t, struct model *m)
 	}
 	if (!model_next(m, &s))
 		fail(1, "out of memory");
+	if (stacks &&
+	    !symbols_learn(sy, t->pid, &m->now,
+		stackof != 0 ? NAMESMS : ALLNAMESMS))
+		fail(1, "out of memory");
 	return true;
 }
 
 static void
-batch(struct target *t, struct model *m, const struct options *o)
+batch(struct target *t, struct model *m, struct symbols *sy,
+    const struct options *o)
 {
 	struct timespec ts = { .tv_sec = (time_t)o->delay };
+	bool ok = true;
 	long i;
 
 	ts.tv_nsec = (long)((o->delay - (double)ts.tv_sec) * 1e9);
 	for (i = 0; o->count == 0 || i < o->count; i++) {
 		if (i > 0)
 			nanosleep(&ts, NULL);
-		if (!look(t, m))
+		if (!look(t, m, sy, o->stacks, 0))
 			return;
-		if (!o->json)
+		if (o->json)
+			ok = batch_json(m, o->stacks ? sy : NULL, stdout);
+		else if (o->stacks)
+			ok = stacks_text(m, sy, stdout);
+		else
 			batch_text(m, (size_t)o->rows, stdout);
-		else if (!batch_json(m, stdout))
+		if (!ok)
 			fail(1, "out of memory");
 		if (ferror(stdout))
 			fail(1, "writing: %s", strerror(errno));
@@ -227,8 +250,10 @@ now(void)
 }
 
 static void
-interactive(struct target *t, struct model *m, const struct options *o)
+interactive(struct target *t, struct model *m, struct symbols *sy,
+    const struct options *o)
 {
+	uint64_t goid;
 	double delay = o->delay, next = 0, wait;
 	bool alive = true;
 	long looks = 0;
@@ -237,11 +262,12 @@ interactive(struct target *t, struct model *m, const struct options *o)
 		if (alive && now() >= next) {
 			if (o->count != 0 && looks == o->count)
 				return;
-			alive = look(t, m);
+			goid = screen_detail();
+			alive = look(t, m, sy, goid != 0, goid);
 			looks++;
 			next = now() + delay;
 		}
-		screen_draw(m, delay);
+		screen_draw(m, sy, delay);
 		wait = alive ? next - now() : 3600;
 		switch (screen_key(m, wait > 0 ? (int)(wait * 1000) + 1 : 0,
 		    &delay)) {
@@ -260,6 +286,7 @@ int
 main(int argc, char **argv)
 {
 	struct options o;
+	struct symbols sy = { 0 };
 	struct target t;
 	struct model m;
 	const char *why;
@@ -290,10 +317,11 @@ main(int argc, char **argv)
 	if (o.filter != NULL)
 		snprintf(m.filter, sizeof(m.filter), "%s", o.filter);
 	if (o.batch)
-		batch(&t, &m, &o);
+		batch(&t, &m, &sy, &o);
 	else
-		interactive(&t, &m, &o);
+		interactive(&t, &m, &sy, &o);
 	screen_close();
+	symbols_free(&sy);
 	model_free(&m);
 	detach(&t);
 	return 0;

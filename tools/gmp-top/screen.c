@@ -9,6 +9,7 @@
 
 #include "tools/gmp-top/attach.h"
 #include "tools/gmp-top/lines.h"
+#include "tools/gmp-top/stacks.h"
 
 enum view { GS, PS, WAITS, DETAIL, HELP };
 enum { BUSY = 1, STUCK }; /* colours */
@@ -212,11 +213,62 @@ draw_waits(const struct model *m, int y)
 }
 
 static void
-draw_detail(const struct model *m, int y)
+detail_text(const struct model *m, const struct symbols *sy,
+    const struct snapg *g, FILE *out)
+{
+	char a[16], b[16], c[16], name[17], wait[96], chain[256];
+	uint64_t waited = model_waited(m, g), age = model_age(m, g);
+
+	fprintf(out, "G %llu  tid %d  \"%s\"%s%s%s%s\n",
+	    (unsigned long long)g->goid, g->tid, snapshot_gname(g, name),
+	    g->flags & SNAPGMAIN ? "  main" : "",
+	    g->flags & SNAPGBOUND ? "  bound" : "",
+	    g->flags & SNAPGFOREIGN ? "  foreign" : "",
+	    g->flags & SNAPGPREEMPTED ? "  preempted" : "");
+	fprintf(out, "%s %s%s%s%s\n", snapshot_gstatus(g),
+	    describe_wait(m, g, wait, sizeof(wait)), waited != 0 ? " for " : "",
+	    waited != 0 ? format_ns(a, (double)waited) : "",
+	    g->flags & SNAPGTIMED ? ", until some time" : "");
+	if (*describe_chain(m, g, chain, sizeof(chain)) != '\0')
+		fprintf(out, "%s%s\n", chain,
+		    m->graph.stuck[g - m->now.g] ? "  DEADLOCK" : "");
+	fprintf(out, "CPU time %s, age %s  on M %d, P %d, kernel thread %d\n",
+	    format_ns(a, (double)g->cputime),
+	    format_ns(b, age != 0 ? (double)age : -1), g->m, g->p, g->ktid);
+	fprintf(out, "stack %s, used %s\n", format_bytes(a, g->stacksize),
+	    g->stackused != 0 ? format_bytes(c, g->stackused) : "?");
+	stack_text(m, sy, g, out);
+}
+
+/* The text, from the line on that the cursor is at. */
+static void
+draw_text(char *text, int y)
+{
+	size_t n = 0, i, shown = room(y);
+	char *line, *end;
+
+	for (line = text; (line = strchr(line, '\n')) != NULL; line++)
+		n++;
+	/* It scrolls by its lines, and stops when the last is shown. */
+	n = n > shown ? n - shown + 1 : 1;
+	if (scr.cursor >= n)
+		scr.cursor = n - 1;
+	line = text;
+	for (i = 0; (end = strchr(line, '\n')) != NULL; i++) {
+		*end = '\0';
+		if (i >= scr.cursor && i < scr.cursor + shown)
+			put(y++, line, i == 0 ? A_BOLD : A_NORMAL);
+		line = end + 1;
+	}
+}
+
+static void
+draw_detail(const struct model *m, const struct symbols *sy, int y)
 {
 	const struct snapg *g = NULL;
-	char a[16], b[16], name[17], wait[96], line[256];
-	size_t i;
+	char *text = NULL;
+	size_t i, n;
+	FILE *out;
 
 	for (i = 0; i < m->now.ng && g == NULL; i++)
 		if (m->now.g[i].goid == scr.detail)
@@ -225,26 +277,19 @@ draw_detail(const struct model *m, int y)
 		put(y, "It has ended.  q goes back.", A_NORMAL);
 		return;
 	}
-	snprintf(line, sizeof(line), "G %llu  tid %d  \"%s\"%s%s%s%s",
-	    (unsigned long long)g->goid, g->tid, snapshot_gname(g, name),
-	    g->flags & SNAPGMAIN ? "  main" : "",
-	    g->flags & SNAPGBOUND ? "  bound" : "",
-	    g->flags & SNAPGFOREIGN ? "  foreign" : "",
-	    g->flags & SNAPGPREEMPTED ? "  preempted" : "");
-	put(y++, line, A_BOLD);
-	snprintf(line, sizeof(line), "%s %s%s", snapshot_gstatus(g),
-	    describe_wait(m, g, wait, sizeof(wait)),
-	    g->flags & SNAPGTIMED ? ", until some time" : "");
-	put(y++, line, A_NORMAL);
-	snprintf(line, sizeof(line),
-	    "CPU time %s   on M %d, P %d, kernel thread %d",
-	    format_ns(a, (double)g->cputime), g->m, g->p, g->ktid);
-	put(y++, line, A_NORMAL);
-	snprintf(line, sizeof(line), "stack %s, used %s   start routine 0x%llx",
-	    format_bytes(a, g->stacksize),
-	    g->stackused != 0 ? format_bytes(b, g->stackused) : "?",
-	    (unsigned long long)g->startpc);
-	put(y, line, A_NORMAL);
+	out = open_memstream(&text, &n);
+	if (out == NULL)
+		return;
+	detail_text(m, sy, g, out);
+	if (fclose(out) == 0)
+		draw_text(text, y);
+	free(text);
+}
+
+uint64_t
+screen_detail(void)
+{
+	return scr.view == DETAIL ? scr.detail : 0;
 }
 
 static void
@@ -254,8 +299,8 @@ draw_help(int y)
 		"  1, g    threads (Gs)            up, down, page up, page "
 		"down,",
 		"  2, p    Ps and Ms               home, end: move",
-		"  3, w    what is waited for      enter: more about the "
-		"thread",
+		"  3, w    what is waited for      enter: a thread and its "
+		"stack",
 		"  s       sort by cpu, wait, age, stack in turn",
 		"  /       show only threads with a text: goid, tid, name, "
 		"state,",
@@ -302,7 +347,7 @@ draw_foot(const struct model *m, double delay)
 }
 
 void
-screen_draw(const struct model *m, double delay)
+screen_draw(const struct model *m, const struct symbols *sy, double delay)
 {
 	char head[HEADLINES][128];
 	int y, heads = LINES < LOW ? 2 : HEADLINES;
@@ -322,7 +367,7 @@ screen_draw(const struct model *m, double delay)
 		draw_waits(m, y);
 		break;
 	case DETAIL:
-		draw_detail(m, y + 1);
+		draw_detail(m, sy, y + 1);
 		break;
 	case HELP:
 		draw_help(y + 1);
@@ -476,7 +521,8 @@ command_key(struct model *m, int key, double *delay)
 	case '\n':
 	case KEY_ENTER:
 		open_row(m);
-		break;
+		/* At once, with its stack. */
+		return scr.view == DETAIL ? REFRESH : NOTHING;
 	default:
 		break;
 	}

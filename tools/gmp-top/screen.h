@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include "tools/gmp-top/model.h"
+#include "tools/gmp-top/symbols.h"
 
 /* What a key asks of the main loop. */
 enum action { NOTHING, REFRESH, QUIT };
@@ -14,7 +15,9 @@ bool screen_open(const char **why);
 /* Gives the terminal back as it was.  Also when it was not opened. */
 void screen_close(void);
 
-void screen_draw(const struct model *m, double delay);
+void screen_draw(const struct model *m, const struct symbols *sy, double delay);
+/* The goid of the G whose stack is shown, or 0. */
+uint64_t screen_detail(void);
 /* A message at the bottom instead of the model's news, until the next one. */
 void screen_message(const char *text);
 

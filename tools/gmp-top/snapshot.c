@@ -74,7 +74,7 @@ size_t
 snapshot_extent(const void *hdr, size_t len, const char **why)
 {
 	struct snaphdr h;
-	size_t ends[4], end = SNAPHDRSIZE, i;
+	size_t ends[5], end = SNAPHDRSIZE, i;
 
 	*why = "it publishes no snapshot";
 	if (len < SNAPHDRSIZE)
@@ -90,6 +90,7 @@ snapshot_extent(const void *hdr, size_t len, const char **why)
 	ends[1] = section_end(&h.m, sizeof(struct snapm));
 	ends[2] = section_end(&h.g, sizeof(struct snapg));
 	ends[3] = section_end(&h.stack, sizeof(struct snapstack));
+	ends[4] = section_end(&h.module, sizeof(struct snapmodule));
 	for (i = 0; i < nelem(ends); i++) {
 		if (ends[i] == 0)
 			return 0;
@@ -110,6 +111,69 @@ copy(const char *file, const struct snapsection *s, size_t *n)
 	if (p != NULL)
 		memcpy(p, file + s->at, bytes);
 	return p;
+}
+
+static int
+by_goid(const void *a, const void *b)
+{
+	const struct snapstack *x = a, *y = b;
+
+	return (x->goid > y->goid) - (x->goid < y->goid);
+}
+
+const struct snapstack *
+snapshot_stack(const struct snapshot *s, uint64_t goid)
+{
+	const struct snapstack key = { .goid = goid };
+
+	if (s->nstacks == 0)
+		return NULL;
+	return bsearch(&key, s->stack, s->nstacks, sizeof(key), by_goid);
+}
+
+static int
+by_start(const void *a, const void *b)
+{
+	const struct snapmodule *x = a, *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+const struct snapmodule *
+snapshot_module(const struct snapshot *s, uint64_t pc)
+{
+	size_t lo = 0, hi = s->nmodules, mid;
+
+	/* The last one that begins no later. */
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (s->module[mid].start <= pc)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo > 0 && pc < s->module[lo - 1].end ? &s->module[lo - 1] : NULL;
+}
+
+static void
+check_stacks(struct snapshot *s)
+{
+	struct snapmodule *mod;
+	size_t i;
+
+	for (i = 0; i < s->nstacks; i++)
+		if (s->stack[i].n > SNAPPCS)
+			s->stack[i].n = SNAPPCS;
+	if (s->nstacks > 0)
+		qsort(s->stack, s->nstacks, sizeof(*s->stack), by_goid);
+	for (i = 0; i < s->nmodules; i++) {
+		mod = &s->module[i];
+		if (mod->nbuildid > SNAPBUILDID)
+			mod->nbuildid = 0;
+		mod->path[sizeof(mod->path) - 1] = '\0';
+	}
+	if (s->nmodules > 0)
+		qsort(s->module, s->nmodules, sizeof(*s->module), by_start);
 }
 
 static void
@@ -144,9 +208,12 @@ snapshot_parse(struct snapshot *s, const void *file, size_t len)
 	s->p = copy(file, &s->h.p, &s->np);
 	s->m = copy(file, &s->h.m, &s->nm);
 	s->g = copy(file, &s->h.g, &s->ng);
+	s->stack = copy(file, &s->h.stack, &s->nstacks);
+	s->module = copy(file, &s->h.module, &s->nmodules);
 	s->partial = s->np != s->h.p.n || s->nm != s->h.m.n ||
 	    s->ng != s->h.g.n || (s->h.has & SNAPWANTGS) == 0;
 	check(s);
+	check_stacks(s);
 	return NULL;
 }
 
@@ -156,5 +223,7 @@ snapshot_free(struct snapshot *s)
 	free(s->p);
 	free(s->m);
 	free(s->g);
+	free(s->stack);
+	free(s->module);
 	memset(s, 0, sizeof(*s));
 }

@@ -18,7 +18,9 @@ struct snapshot {
 	struct snapp *p;
 	struct snapm *m;
 	struct snapg *g;
-	size_t np, nm, ng;
+	struct snapstack *stack;   /* by goid */
+	struct snapmodule *module; /* by start; only the paths are raw */
+	size_t np, nm, ng, nstacks, nmodules;
 	char comm[17];
 	bool partial; /* sections that were asked for are missing */
 };
@@ -38,6 +40,12 @@ void snapshot_free(struct snapshot *s);
 
 /* The name of a G: up to 16 bytes and a NUL to buf; returns buf. */
 const char *snapshot_gname(const struct snapg *g, char buf[17]);
+
+/* The stack of a G; NULL when there is none. */
+const struct snapstack *snapshot_stack(const struct snapshot *s, uint64_t goid);
+
+/* The module that the pc lies in; NULL when there is none. */
+const struct snapmodule *snapshot_module(const struct snapshot *s, uint64_t pc);
 
 /* For values in their bounds, as those of a struct snapshot are. */
 const char *snapshot_gstatus(const struct snapg *g);

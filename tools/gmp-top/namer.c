@@ -1,0 +1,238 @@
+#include "tools/gmp-top/namer.h"
+
+#include <dwarf.h>
+#include <elfutils/libdwelf.h>
+#include <elfutils/libdwfl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libiberty/demangle.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* --- the files ---------------------------------------------------------------- */
+
+/*
+ * Within the process's own root, which its links cannot lead out of.  Regular files
+ * only: nothing else has code, and to open a device may do things.
+ */
+static int
+open_module(int root, const char *path)
+{
+	const struct open_how how = { .flags = O_RDONLY | O_CLOEXEC |
+		    O_NONBLOCK | O_NOCTTY,
+		.resolve = RESOLVE_IN_ROOT };
+	struct stat st;
+	int fd;
+
+	fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	/* Before Linux 5.6. */
+	if (fd < 0 && errno == ENOSYS)
+		fd = openat(root, path + strspn(path, "/"),
+		    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* It may have been replaced since it was loaded. */
+static bool
+is_same(int fd, const struct snapmodule *mod)
+{
+	Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);
+	const void *id = NULL;
+	ssize_t n;
+	bool same;
+
+	if (elf == NULL)
+		return false;
+	n = dwelf_elf_gnu_build_id(elf, &id);
+	same = n <= 0 ? mod->nbuildid == 0
+		      : (size_t)n >= mod->nbuildid && mod->nbuildid > 0 &&
+		memcmp(id, mod->buildid, mod->nbuildid) == 0;
+	elf_end(elf);
+	return same;
+}
+
+static void
+report(Dwfl *dwfl, int root, const struct snapmodule *mod)
+{
+	int fd = open_module(root, mod->path);
+
+	if (fd < 0)
+		return;
+	if (!is_same(fd, mod) ||
+	    dwfl_report_elf(dwfl, mod->path, mod->path, fd, mod->bias, true) ==
+		NULL)
+		close(fd);
+}
+
+/* --- names --------------------------------------------------------------------- */
+
+/* A field of a line: no tab, no end of the line in it, and not endless. */
+static void
+put_field(FILE *out, const char *s)
+{
+	size_t i;
+
+	for (i = 0; s[i] != '\0' && i < 300; i++)
+		fputc(s[i] >= ' ' && s[i] < 0x7f ? s[i] : '?', out);
+}
+
+/* C++'s and Rust's in words; others as they are. */
+static void
+put_function(FILE *out, const char *name)
+{
+	char *words = cplus_demangle(name, DMGL_AUTO);
+
+	put_field(out, words != NULL ? words : name);
+	free(words);
+}
+
+static void
+put_place(FILE *out, const char *file, int line)
+{
+	char number[16];
+
+	put_field(out, file);
+	snprintf(number, sizeof(number), ":%d", line);
+	fputs(number, out);
+	fputc('\n', out);
+}
+
+static const char *
+die_name(Dwarf_Die *die)
+{
+	Dwarf_Attribute attr;
+	const char *name;
+
+	name = dwarf_formstring(
+	    dwarf_attr_integrate(die, DW_AT_linkage_name, &attr));
+	return name != NULL ? name : dwarf_diename(die);
+}
+
+static int
+number_of(Dwarf_Die *die, unsigned what)
+{
+	Dwarf_Attribute attr;
+	Dwarf_Word v;
+
+	return dwarf_formudata(dwarf_attr(die, what, &attr), &v) == 0 ? (int)v
+								      : 0;
+}
+
+/*
+ * The functions that were inlined at the pc, innermost first, each with the place
+ * that the one inside was called from; then the symbol's own.
+ */
+static void
+put_inlined(FILE *out, size_t i, Dwfl_Module *mod, uint64_t pc,
+    const char *symbol, const char *file, int line)
+{
+	Dwarf_Die *cu, *scopes = NULL, *outer = NULL;
+	Dwarf_Files *files;
+	Dwarf_Addr bias;
+	const char *name;
+	int n, j;
+
+	cu = dwfl_module_addrdie(mod, pc, &bias);
+	n = cu != NULL ? dwarf_getscopes(cu, pc - bias, &scopes) : 0;
+	/* Those around it in the code, not in the source. */
+	n = n > 0 ? dwarf_getscopes_die(&scopes[0], &outer) : 0;
+	for (j = 0; j < n; j++) {
+		int tag = dwarf_tag(&outer[j]);
+
+		if (tag != DW_TAG_inlined_subroutine &&
+		    tag != DW_TAG_subprogram)
+			continue;
+		name = die_name(&outer[j]);
+		if (tag == DW_TAG_subprogram && symbol == NULL)
+			symbol = name;
+		if (tag == DW_TAG_subprogram)
+			break;
+		fprintf(out, "%zu\t", i);
+		put_function(out, name != NULL ? name : "?");
+		fputc('\t', out);
+		put_place(out, file, line);
+		if (dwarf_getsrcfiles(cu, &files, NULL) == 0)
+			file = dwarf_filesrc(files,
+			    (size_t)number_of(&outer[j], DW_AT_call_file), NULL,
+			    NULL);
+		if (file == NULL)
+			file = "?";
+		line = number_of(&outer[j], DW_AT_call_line);
+	}
+	fprintf(out, "%zu\t", i);
+	put_function(out, symbol != NULL ? symbol : "?");
+	fputc('\t', out);
+	put_place(out, file, line);
+	free(scopes);
+	free(outer);
+}
+
+static void
+name_pc(FILE *out, size_t i, Dwfl *dwfl, uint64_t pc,
+    const struct snapmodule *in)
+{
+	Dwfl_Module *mod = dwfl_addrmodule(dwfl, pc);
+	const char *symbol, *file = NULL;
+	GElf_Off offset;
+	Dwfl_Line *src;
+	GElf_Sym sym;
+	int line = 0;
+
+	if (mod == NULL || in == NULL)
+		return;
+	symbol = dwfl_module_addrinfo(mod, pc, &offset, &sym, NULL, NULL, NULL);
+	src = dwfl_module_getsrc(mod, pc);
+	if (src != NULL)
+		file = dwfl_lineinfo(src, NULL, &line, NULL, NULL, NULL);
+	if (file != NULL) {
+		put_inlined(out, i, mod, pc, symbol, file, line);
+		return;
+	}
+	if (symbol == NULL)
+		return;
+	fprintf(out, "%zu\t", i);
+	put_function(out, symbol);
+	fprintf(out, "+0x%llx\t", (unsigned long long)offset);
+	put_field(out, in->path);
+	fprintf(out, "+0x%llx\n", (unsigned long long)(pc - in->bias));
+}
+
+void
+name_code(pid_t pid, const struct snapshot *s, const uint64_t *pc, size_t n,
+    FILE *out)
+{
+	/* From the module itself, or by its build id; never from the network. */
+	static char path_of[] = "+:.debug:/usr/lib/debug", *where = path_of;
+	static const Dwfl_Callbacks callbacks = {
+		.find_elf = dwfl_build_id_find_elf,
+		.find_debuginfo = dwfl_standard_find_debuginfo,
+		.section_address = dwfl_offline_section_address,
+		.debuginfo_path = &where,
+	};
+	char path[64];
+	Dwfl *dwfl;
+	size_t i;
+	int root;
+
+	unsetenv("DEBUGINFOD_URLS");
+	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	elf_version(EV_CURRENT);
+	dwfl = dwfl_begin(&callbacks);
+	if (root < 0 || dwfl == NULL)
+		return;
+	dwfl_report_begin(dwfl);
+	for (i = 0; i < s->nmodules; i++)
+		report(dwfl, root, &s->module[i]);
+	dwfl_report_end(dwfl, NULL, NULL);
+	for (i = 0; i < n; i++)
+		name_pc(out, i, dwfl, pc[i], snapshot_module(s, pc[i]));
+}
