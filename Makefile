@@ -147,12 +147,15 @@ $(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags
 	    $(shell $(PKG_CONFIG) --cflags --libs criterion)
 
 # Everything of gmp-top's that a hostile process can reach, but the system calls.
-fuzz: ## snapshots of hostile processes, a million of them (a minute, clang)
+# Executions of `make fuzz`.
+FUZZRUNS ?= 1000000
+
+fuzz: ## snapshots of hostile processes, a million of them (some minutes, clang)
 	@mkdir -p $(OUT)/fuzz/corpus
-	clang -std=gnu11 $(CPP_ALL) -g -O1 -fsanitize=fuzzer,address,undefined \
+	clang -std=gnu11 $(CPP_ALL) -g -O2 -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined -o $(OUT)/fuzz/top \
 	    tests/tools/fuzz_top.c $(TOP_SRC) $(TOP_LIBS)
-	$(OUT)/fuzz/top -runs=1000000 -max_len=16384 -rss_limit_mb=4096 \
+	$(OUT)/fuzz/top -runs=$(FUZZRUNS) -max_len=8192 -rss_limit_mb=4096 \
 	    $(OUT)/fuzz/corpus
 
 -include $(LIB_OBJ:.o=.d) $(GMPRUN_OBJ:.o=.d) $(GMPTOP_OBJ:.o=.d) $(UNIT:=.d)
