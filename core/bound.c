@@ -446,14 +446,58 @@ unlockosthread(struct g *gp)
 	xadd_rlx(&sched.nbound, -1);
 }
 
+/*
+ * The child of fork goes on as a foreign thread, if it is known at all.  It may
+ * have been made by a handler, and then returns to code that has just looked up its
+ * G or its M: so it keeps both.
+ */
+static void
+stayforeign(struct g *gp)
+{
+	struct gthread was = gp->thread;
+	struct m *mp = gp->m;
+
+	if (!gp->bound)
+		gp->head.direct++;
+	gp->adopted = gp->bound = gp->kthread = gp->foreign = true;
+	gp->stackclass = NOCLASS;
+	/* It may not have come as far as become(). */
+	gp->head.tid = tlstid(threadpointer());
+	gp->status = Grunning;
+	gp->interrupted = 0;
+	/* On no bucket: the wait that was interrupted ends. */
+	gp->waitaddr = NULL;
+	gp->waitresult = -EINTR;
+	gp->parkword = 1;
+	gp->timer.pp = NULL;
+	gp->preempted = NULL;
+	cpureset(gp, 0);
+	memset(&gp->thread, 0, sizeof(gp->thread));
+	gp->thread.sigmask = was.sigmask;
+	/* What that code looks at. */
+	gp->thread.handled = was.handled;
+	gp->thread.handlersoff = was.handlersoff;
+	gp->thread.undo = was.undo;
+	memcpy(gp->thread.name, was.name, sizeof(was.name));
+	mp->g0 = gp;
+	mp->tid = ostid();
+	mp->nop = NOP;
+	mp->p = NULL;
+	mp->insyscall = NOCALL;
+	mp->preempting = 0;
+	mp->preempt = 0;
+}
+
 /* The child of fork: foreign threads are gone, endkey is libc's and stays. */
 void
-boundforkchild(void)
+boundforkchild(struct g *self)
 {
 	freelock.key = 0;
 	freegs = NULL;
 	if (haveendkey)
 		oskeyset(endkey, NULL);
+	if (self != NULL)
+		stayforeign(self);
 }
 
 int

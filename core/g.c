@@ -367,6 +367,10 @@ newproc(const struct newprocargs *a, struct g **out)
 		return newbound(a, out);
 	mp = acquirem();
 	pp = load_rlx(&mp->nop) == HASP ? mp->p : NULL;
+	if (unlikely(pp == NULL) && load_acq(&sched.started) == 0) {
+		releasem(mp);
+		return -ECHILD;
+	}
 	class = stackclassfor(pp, a);
 	gp = class >= 0 ? gfget(pp, class) : NULL;
 	goid = newgoid(pp);
@@ -436,6 +440,10 @@ newprocready(struct g *gp, uintptr_t *thread)
 	*thread = (uintptr_t)gp->tcb;
 	mp = acquirem();
 	if (unlikely(load_rlx(&mp->nop) != HASP)) {
+		if (load_acq(&sched.started) == 0) {
+			releasem(mp);
+			return EAGAIN; /* see newproc(); too late for that */
+		}
 		xadd_rlx(&sched.ncreated, 1);
 		goready(gp, true);
 		releasem(mp);

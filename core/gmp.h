@@ -357,7 +357,8 @@ struct newprocargs {
 /*
  * Makes a G that will run fn(arg), with the caller's floating-point control
  * words and a zeroed struct gthread that blocks all, for the caller to fill before
- * it calls newprocready().  -EAGAIN when a limit is hit.
+ * it calls newprocready().  -EAGAIN when a limit is hit.  -ECHILD: a handler has
+ * forked, and the child has to start the runtime first.
  */
 int newproc(const struct newprocargs *args, struct g **gp);
 
@@ -563,7 +564,7 @@ int ascaller(int (*fn)(void *), void *arg);
 
 /*
  * Around fork(): takes every lock of the runtime; in the parent gives them
- * back; in the child leaves one G, the caller, and an inert runtime.
+ * back; in the child leaves one G, the caller, bound, and an inert runtime.
  */
 void forkprepare(void);
 void forkparent(void);

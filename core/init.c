@@ -30,7 +30,7 @@ adoptmain(void)
 			allgadd(gp);
 		}
 	} else {
-		/* It waited for a foreign thread before: it was direct. */
+		/* It has waited before, or is the child of a fork. */
 		gp->foreign = false;
 		xadd_rlx(&sched.nbound, -1);
 	}
@@ -53,6 +53,8 @@ adoptmain(void)
 	gp->goid = newgoid(NULL);
 	gp->started = nanotime();
 	gp->thread.sigmask = mp->sigmask;
+	/* All kernel threads inherit what it has changed before. */
+	gp->thread.changed = false;
 	mp->sampled = oscputime(mp->tid);
 	cpureset(gp, mp->sampled);
 	gp->status = Grunning;
@@ -210,9 +212,10 @@ forkparent(void)
 }
 
 /*
- * One kernel thread, the caller's G on it, and an inert runtime: the next
- * pthread_create starts it anew.  The other Gs' stacks are reused then, but
- * libc's part of their TLS is not, which they may have left half changed.
+ * One kernel thread, and an inert runtime, to which that is a foreign thread: the
+ * next pthread_create starts it anew.  Its stack and TCB are its own for good.  The
+ * other Gs' stacks are reused then, but libc's part of their TLS is not, which they
+ * may have left half changed.
  */
 void
 forkchild(void)
@@ -220,8 +223,13 @@ forkchild(void)
 	struct g *self = getg(), *gp, *next;
 
 	initlock.key = 0;
-	if (load_acq(&sched.started) == 0 || sched.mode == MODE_OFF)
+	if (load_acq(&sched.started) == 0 || sched.mode == MODE_OFF) {
+		boundforkchild(self);
 		return;
+	}
+	/* forkprepare() acquired it. */
+	if (forker == threadpointer() && self != NULL && !self->head.direct)
+		self->m->locks--;
 	persistentforkchild();
 	stackforkchild();
 	sched.lock.key = allglock.key = 0;
@@ -233,7 +241,11 @@ forkchild(void)
 	allgs = NULL;
 	for (; gp != NULL; gp = next) {
 		next = gp->alllink;
-		if (gp == self || gp->adopted || gp->status == Gidle)
+		if (gp != self && (gp->adopted || gp->status == Gidle))
+			continue;
+		gp->alllink = allgs;
+		allgs = gp;
+		if (gp == self)
 			continue;
 		gp->waitaddr = NULL;
 		gp->timer.pp = NULL;
@@ -244,8 +256,6 @@ forkchild(void)
 		gp->bound = false;
 		gp->tlsdirty = true;
 		gp->fresh = true;
-		gp->alllink = allgs;
-		allgs = gp;
 		gp->schedlink = sched.gfree[gp->stackclass];
 		sched.gfree[gp->stackclass] = gp;
 		sched.ngfree++;
@@ -275,12 +285,8 @@ forkchild(void)
 	trackforkchild();
 	procforkchild();
 	syscallforkchild();
-	boundforkchild();
-	/*
-	 * As if the process had just started: the caller is a thread that the
-	 * runtime has not seen.  Its stack and TCB are its own for good.
-	 */
-	tls_g = NULL;
+	boundforkchild(self);
+	sched.nbound = self != NULL;
 	store_rel(&sched.started, 0);
 	if (forker == threadpointer())
 		ossigmask(forkmask);

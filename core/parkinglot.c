@@ -285,19 +285,6 @@ parkprepare(struct g *gp, struct bucket *b, const uint32_t *addr, uint32_t val,
 	return 0;
 }
 
-/*
- * A handler that interrupted the wait has forked: the child is another thread to
- * the runtime, and on no bucket.
- */
-static __attribute__((noinline)) int
-parkedinchild(const struct g *gp, int r)
-{
-	/* As for the thread that waited, below. */
-	if (r == -EINTR && gp->kthread)
-		store_rlx(&needg()->thread.handled, HANDLED | HANDLEDINTR);
-	return -EINTR;
-}
-
 /* park() of a G that has its kernel thread to itself. */
 static __attribute__((noinline)) int
 parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
@@ -328,8 +315,6 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 		goto out;
 	while (load_acq(&gp->parkword) == 0) {
 		r = futexsleep(&gp->parkword, 0, clock, deadline);
-		if (unlikely(getg() != gp))
-			return parkedinchild(gp, r);
 		if (r != 0) {
 			mask = holdsignals(gp);
 			mp = acquirem();
@@ -366,11 +351,11 @@ parkwith(const void *addr, uint32_t val, uint32_t bitset, int clock,
 	struct m *mp;
 	int r;
 
-	if (unlikely(gp->head.direct))
-		return parkdirect(gp, addr, val, bitset, clock, deadline, why,
-		    rel);
 	for (;;) {
-		mp = acquirem();
+		mp = acquireshared(gp);
+		if (unlikely(mp == NULL))
+			return parkdirect(gp, addr, val, bitset, clock,
+			    deadline, why, rel);
 		if (timed) {
 			/*
 			 * Timers run on the monotonic clock.  When the other
@@ -435,8 +420,6 @@ interrupted(int r)
 {
 	struct g *gp = getg();
 
-	if (unlikely(gp == NULL))
-		return r; /* a child: see parkedinchild() */
 	if (unlikely(r == -EINTR) && interrupthook != NULL)
 		interrupthook(gp);
 	else if (unlikely(load_rlx(&gp->interrupted)))

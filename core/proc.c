@@ -319,7 +319,9 @@ ioturn(void)
 
 	if (gp->head.direct || ++gp->nturns % IOTURNS != 0)
 		return;
-	mp = acquirem();
+	mp = acquireshared(gp);
+	if (mp == NULL)
+		return;
 	if (nanotime() - load_rlx(&sched.lastpoll) > IOLOOKS &&
 	    netpollnow(0, &list))
 		readyall(&list);
@@ -433,11 +435,11 @@ gosched(void)
 	struct m *mp;
 	struct p *pp;
 
-	if (gp == NULL || gp->head.direct) {
+	mp = gp != NULL ? acquireshared(gp) : NULL;
+	if (mp == NULL) {
 		osyield();
 		return;
 	}
-	mp = acquirem();
 	pp = mp->p;
 	if (runqlen(pp) == 0 && load_rlx(&sched.runqsize) == 0 &&
 	    load_rlx(&sched.gcwaiting) == 0 && load_rlx(&pp->timer0when) == 0) {

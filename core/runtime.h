@@ -243,7 +243,7 @@ void freebound(struct g *gp);
 void unlockosthread(struct g *gp);
 void bindhere(struct g *gp);
 void boundinit(void);
-void boundforkchild(void);
+void boundforkchild(struct g *self);
 
 /* cputime.c */
 void account(uint32_t what, bool on);
@@ -289,6 +289,19 @@ void takeclaimed(struct m *mp, struct p *pp);
 bool retakep(struct p *pp, struct m *mp);
 void syscallforkchild(void);
 
+static inline __attribute__((always_inline)) struct m *
+acquired(struct g *gp, struct m *mp)
+{
+	/* Pairs with asyncfence() in claimm(): one sees the other's store. */
+	if (unlikely(needfence))
+		fence_full();
+	else
+		barrier();
+	if (unlikely(load_acq(&mp->nop) != HASP))
+		return exitsyscallslow(gp, mp);
+	return mp;
+}
+
 /*
  * Enters the runtime: from here to releasem() the M keeps its P.  Returns the
  * calling thread's M, which has a P unless the G is direct.
@@ -297,22 +310,32 @@ static inline struct m *
 acquirem(void)
 {
 	struct g *gp = getg();
-	struct m *mp =
-	    LOADINC(gp, offsetof(struct g, m), offsetof(struct m, locks));
-
 	/*
 	 * A signal handler that comes in between, and that comes back on another
 	 * M, starts it again (restartm).
-	 *
-	 * Pairs with asyncfence() in claimm(): one sees the other's store.
 	 */
-	if (unlikely(needfence))
-		fence_full();
-	else
-		barrier();
-	if (unlikely(load_acq(&mp->nop) != HASP))
-		return exitsyscallslow(gp, mp);
-	return mp;
+	struct m *mp =
+	    LOADINC(gp, offsetof(struct g, m), offsetof(struct m, locks));
+
+	return acquired(gp, mp);
+}
+
+/*
+ * The same on a G that shares its M; NULL on a direct one, as the child of a fork
+ * in such a handler is.
+ */
+static inline __attribute__((always_inline)) struct m *
+acquireshared(struct g *gp)
+{
+	struct m *mp;
+
+	LOADINCUNLESS(mp, gp, offsetof(struct g, head.direct),
+	    offsetof(struct g, m), offsetof(struct m, locks), direct);
+	if (mp == NULL)
+		__builtin_unreachable();
+	return acquired(gp, mp);
+direct:
+	return NULL;
 }
 
 static inline void

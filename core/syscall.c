@@ -161,11 +161,8 @@ void
 exitsyscall(void)
 {
 	struct g *gp = getg();
-	struct m *mp;
+	struct m *mp = gp->m;
 
-	if (unlikely(gp == NULL))
-		return; /* a handler forked in the call: the child */
-	mp = gp->m;
 	if (unlikely(mp->locks != 0))
 		return;
 	barrier();
@@ -193,6 +190,10 @@ blocking(struct g *gp)
 	if (unlikely(mp->locks != 0))
 		return;
 	mp = acquirem();
+	if (unlikely(gp->head.direct)) {
+		releasem(mp); /* a child of fork: boundforkchild() */
+		return;
+	}
 	store_rlx(&gp->status, Gsyscall);
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
 	store_rlx(&mp->insyscall, MAYSLEEP);
@@ -225,7 +226,7 @@ exitsyscallfn(void)
 {
 	struct g *gp = getg();
 
-	if (gp != NULL && xadd_acqrel(&gp->head.direct, -1) == 1)
+	if (xadd_acqrel(&gp->head.direct, -1) == 1)
 		exitsyscall();
 }
 

@@ -53,11 +53,9 @@ cancelpoint(void)
 bool
 cancelpending(void)
 {
-	struct g *gp = getg();
-
 	/* No bits are known: nobody has been cancelled yet. */
-	return unlikely(load_rlx(&cancelledbits) != 0) && gp != NULL &&
-	    due(load_acq(gcancelword(gp)));
+	return unlikely(load_rlx(&cancelledbits) != 0) &&
+	    due(load_acq(gcancelword(getg())));
 }
 
 bool

@@ -477,7 +477,8 @@ static bool
 join(struct iowait *w, int *err)
 {
 	handlersoff();
-	w->pd = netpollget(w->fd, w->mode, &w->look, err);
+	/* Not in the child of a fork in a handler; no other begins now. */
+	w->pd = ong() ? netpollget(w->fd, w->mode, &w->look, err) : NULL;
 	w->real = w->pd == NULL;
 	if (w->real)
 		handlerson();

@@ -137,6 +137,9 @@ joinwait(struct joined *j, int *r)
 		handlersoff();
 		sigborrow(j->mask);
 	}
+	/* The child of a fork in a handler; no other begins now. */
+	if (!ong())
+		return false;
 	store_rlx(&j->word, 0);
 	for (i = 0; i < j->n; i++) {
 		if (!netpolljoin(&j->wait[i], j->fd[i], &j->look[i],

@@ -100,10 +100,9 @@ onframe(int sig, siginfo_t *info, ucontext_t *uc, void *arg)
 	call(&act, sig, info, uc);
 	kblockall();
 	/* From here to the kernel's return nothing comes between. */
-	gp = getg();
-	if (gp == NULL)
-		return; /* the child of a fork in the handler: the frame is right */
 	gnotemask(maskof(uc) & ~UNBLOCKABLE);
+	if (giskthread(gp))
+		return; /* the child of a fork in the handler: the frame is right */
 	th->handlersoff = off;
 	altstackleave(gp, uc);
 	sigmark(gp);

@@ -95,12 +95,8 @@ sigborrow(const sigset_t *mask)
 void
 sigreturned(void)
 {
-	struct g *gp = getg();
-	struct gthread *th;
+	struct gthread *th = gthreadof(getg());
 
-	if (unlikely(gp == NULL))
-		return; /* the child of a fork in the handler: the kernel did it */
-	th = gthreadof(gp);
 	if (!th->sigrestore)
 		return;
 	th->sigrestore = false;

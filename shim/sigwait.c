@@ -9,20 +9,11 @@
 #include "shim/fd.h"
 #include "shim/signal.h"
 
-/*
- * The child of a fork in a handler is another thread to the runtime, or none yet:
- * what the handler means to the wait that it returns to.  One thread has it.
- */
-static __thread uint32_t forkhandled;
-
 bool
 siginterrupted(bool restarts)
 {
-	struct g *gp = getg();
-	uint32_t handled = forkhandled;
+	uint32_t handled = gthreadof(getg())->handled;
 
-	if (likely(gp != NULL))
-		handled |= gthreadof(gp)->handled;
 	return restarts ? (handled & HANDLEDINTR) != 0 : handled != 0;
 }
 
@@ -30,7 +21,6 @@ void
 siguninterrupted(void)
 {
 	gthreadof(needg())->handled = 0;
-	forkhandled = 0;
 }
 
 /* --- sigwait() and its kin ------------------------------------------------ */
@@ -303,10 +293,8 @@ signalforkchild(void)
 {
 	struct g *gp = getg();
 
-	if (oursignals(gp)) {
+	if (oursignals(gp))
 		altstackforkchild(gp);
-		forkhandled = gthreadof(gp)->handled;
-	}
 	sigactionforkchild();
 	sigqueueforkchild();
 	sigkillforkchild();

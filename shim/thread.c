@@ -167,6 +167,31 @@ hasstack(const pthread_attr_t *attr)
 	    (uintptr_t)addr + size != 0;
 }
 
+/* Before the first thread: what the runtime needs to know of this process. */
+static enum gmpmode
+threadsinit(void)
+{
+	struct g *gp;
+
+	if (schedmode() != MODE_OFF)
+		return schedmode();
+	symstart();
+	freeresstart();
+	forkhandlers();
+	signalstart();
+	starthook = detourstart;
+	endhook = robustexit;
+	if (schedinit() == MODE_OFF)
+		return MODE_OFF;
+	gp = getg();
+	if (schedmode() == MODE_MN)
+		signaladopt();
+	if (gp != NULL && gthreadof(gp)->name[0] == 0)
+		libc.prctl(PR_GET_NAME, (unsigned long)gthreadof(gp)->name, 0,
+		    0, 0);
+	return schedmode();
+}
+
 static int
 create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
     thrd_start_t c11fn, void *arg)
@@ -197,6 +222,8 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	    gthreadof(needg())->changed;
 	a.bound = changed;
 	err = newproc(&a, &gp);
+	if (err == -ECHILD && threadsinit() != MODE_OFF)
+		return create(t, attr, fn, c11fn, arg);
 	if (err != 0)
 		return -err;
 	me = gthreadof(getg());
@@ -215,31 +242,6 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	th->stacklo = a.stackaddr;
 	th->changed = changed;
 	return newprocready(gp, t);
-}
-
-/* Before the first thread: what the runtime needs to know of this process. */
-static enum gmpmode
-threadsinit(void)
-{
-	struct g *gp;
-
-	if (schedmode() != MODE_OFF)
-		return schedmode();
-	symstart();
-	freeresstart();
-	forkhandlers();
-	signalstart();
-	starthook = detourstart;
-	endhook = robustexit;
-	if (schedinit() == MODE_OFF)
-		return MODE_OFF;
-	gp = getg();
-	if (schedmode() == MODE_MN)
-		signaladopt();
-	if (gp != NULL && gthreadof(gp)->name[0] == 0)
-		libc.prctl(PR_GET_NAME, (unsigned long)gthreadof(gp)->name, 0,
-		    0, 0);
-	return schedmode();
 }
 
 EXPORT int

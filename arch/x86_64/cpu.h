@@ -46,6 +46,24 @@ threadpointer(void)
 		p_;                                                            \
 	})
 
+/*
+ * The same, where *(uint32_t *)(base + flagoff) is 0, else a jump to label: that,
+ * too, is looked at again.
+ */
+#define LOADINCUNLESS(p, base, flagoff, ptroff, incoff, label)                 \
+	__asm__ goto("1:	cmpl $0, %c[flag](%[b])\n"                            \
+		     "2:	jne %l[" #label "]\n"                          \
+		     "3:	movq %c[ptr](%[b]), %[m]\n"                           \
+		     "4:	incl %c[inc](%[m])\n"                                 \
+		     ".pushsection gmp_restart, \"a\"\n"                       \
+		     ".long 1b - ., 2b - ., 1b - ., 3b - ., 1b - ., 4b - .\n"  \
+		     ".popsection"                                             \
+		     : [m] "=&r"(p)                                            \
+		     : [b] "r"(base), [flag] "i"(flagoff), [ptr] "i"(ptroff),  \
+		     [inc] "i"(incoff)                                         \
+		     : "memory", "cc"                                          \
+		     : label)
+
 /* Where code that was interrupted at pc has to go on. */
 uintptr_t restartload(uintptr_t pc);
 
