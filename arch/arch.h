@@ -5,7 +5,8 @@
  *	asm.h	FUNC and END
  *	gogo.S	switching
  *	vfork.S	vfork(), which returns twice
- *	cpu.h	procyield(), threadpointer(), rawsyscall(), cpuinit(), LOADINC()
+ *	cpu.h	procyield(), threadpointer(), rawsyscall(), cpuinit(), cpuswitch(),
+ *		LOADINC()
  *	cpu.c	what the processor can do
  *	sigframe.h	the frame of a signal handler: what it interrupted, and how to
  *		move it; the kernel's struct sigaction

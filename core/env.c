@@ -30,8 +30,8 @@ number(const char *s, size_t n, int64_t max)
 
 #define DEBUGKEYS                                                              \
 	"allowed is a comma-separated list of asyncpreemptoff=0|1, "           \
-	"checkdead=0|1, detours=0|1, randomize=SEED, scheddetail=0|1, "        \
-	"schedtrace=MS, stats=PREFIX; ignored"
+	"checkdead=0|1, detours=0|1, inittrace=0|1, randomize=SEED, "          \
+	"scheddetail=0|1, schedtrace=MS, stats=PREFIX; ignored"
 
 static const struct {
 	const char *key;
@@ -40,6 +40,7 @@ static const struct {
 	{ "asyncpreemptoff", &debug.asyncpreemptoff },
 	{ "checkdead", &debug.checkdead },
 	{ "detours", &debug.detours },
+	{ "inittrace", &debug.inittrace },
 	{ "scheddetail", &debug.scheddetail },
 };
 
@@ -222,5 +223,5 @@ detourswanted(void)
 bool
 detoursshown(void)
 {
-	return debug.detours;
+	return debug.detours || debug.inittrace;
 }

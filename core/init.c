@@ -98,10 +98,13 @@ start(void)
 {
 	const char *err;
 
+	initbegin();
 	parsedebugvars();
+	initstep("settings");
 	cpuinit();
 	asyncfenceinit();
 	osthreadinit();
+	initstep("kernel");
 	if (sched.maxmcount == 0)
 		boundinit();
 	sched.maxmcount = MAXMS;
@@ -110,6 +113,7 @@ start(void)
 	err = tlsinit();
 	if (err != NULL)
 		return fallback(err);
+	initstep("tls");
 	sched.pid = (int32_t)rawsyscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	sched.starttime = nanotime();
 	setcoarsetime(sched.starttime);
@@ -120,24 +124,32 @@ start(void)
 		statsinit();
 		statswrite();
 		snapshotinit();
+		initstep("first thread");
+		initend();
 		return MODE_BOUND;
 	}
 	err = tlsselftest();
 	if (err != NULL)
 		return fallback(err);
+	initstep("self-test");
 	sayseed();
 	preemptinit();
 	procresize(defaultmaxprocs());
+	initstep("Ps");
 	if (starthook != NULL)
 		starthook();
+	initstep("detours");
 	err = adoptmain();
 	if (err != NULL)
 		return fallback(err);
+	initstep("first thread");
 	statsinit();
 	statswrite();
 	if (newosprocm(sysmon, NULL) != 0)
 		err = "no kernel thread for the monitor";
 	setxidinit();
+	initstep("monitor");
+	initend();
 	return err == NULL ? MODE_MN : fallback(err);
 }
 

@@ -641,6 +641,32 @@ oscpus(void)
 	return n < 1 ? 1 : n;
 }
 
+/* --- what there is ---------------------------------------------------------- */
+
+/*
+ * Of what core does without where it is missing.  Asked in ways that change nothing;
+ * what takes a descriptor to find out is not here.
+ */
+void
+oskernel(void (*fn)(const char *name, bool there, void *arg), void *arg)
+{
+	uintptr_t page = (uintptr_t)&needfence & ~(PAGESIZE - 1);
+
+	fn("membarrier", !needfence, arg);
+	fn("MADV_GUARD_INSTALL",
+	    sys(SYS_madvise, (long)page, 0, MADV_GUARD_INSTALL, 0, 0, 0) == 0,
+	    arg);
+	fn("MADV_POPULATE_WRITE",
+	    sys(SYS_madvise, (long)page, 0, MADV_POPULATE_WRITE, 0, 0, 0) == 0,
+	    arg);
+	fn("preadv2", sys(SYS_preadv2, -1, 0, 0, 0, 0, 0) != -ENOSYS, arg);
+	fn("epoll_pwait2", sys(SYS_epoll_pwait2, -1, 0, 0, 0, 0, 0) != -ENOSYS,
+	    arg);
+	fn("close_range",
+	    sys(SYS_close_range, 1, 0, CLOSE_RANGE_UNSHARE, 0, 0, 0) == -EINVAL,
+	    arg);
+}
+
 /* --- output --------------------------------------------------------------- */
 
 void

@@ -60,6 +60,7 @@ bool ostrywrite(int fd, const char *s, size_t n);
 int osdupfd(int fd, int lowest);
 void osclose(int fd);
 int osepollcreate(void);
+void oskernel(void (*fn)(const char *name, bool there, void *arg), void *arg);
 int osepollctl(int ep, int op, int fd, uint32_t events, uint64_t data);
 int osepollwait(int ep, struct epoll_event *ev, int n, int64_t ns);
 int oseventfd(void);
@@ -72,6 +73,7 @@ void persistentforkchild(void);
 struct debugvars {
 	bool checkdead;
 	bool detours;
+	bool inittrace;
 	bool asyncpreemptoff;
 	bool scheddetail;
 	int64_t randomize;  /* seed, 0 when off */
@@ -90,6 +92,28 @@ extern const char *const waitreasons[WAITREASONS];
 void badsetting(const char *var, const char *value, const char *allowed);
 size_t fmtu64(char *buf, uint64_t v);
 void printu(uint64_t v);
+
+/* out.c */
+enum outmode {
+	OUTALL,	   /* waits for the reader */
+	OUTATONCE, /* does not: the rest is lost; signals are blocked */
+};
+struct out {
+	char buf[1024]; /* less than a pipe takes whole, and small stacks */
+	size_t n;
+	enum outmode mode;
+	bool lost; /* OUTATONCE: nothing more is written */
+};
+void outflush(struct out *o);
+void outs(struct out *o, const char *s);
+void outu(struct out *o, const char *what, uint64_t v);
+void outx(struct out *o, const char *what, uintptr_t v);
+void outline(struct out *o);
+
+/* inittrace.c */
+void initbegin(void);
+void initstep(const char *name);
+void initend(void);
 
 /* schedtrace.c */
 void schedtrace(void);

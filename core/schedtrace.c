@@ -15,88 +15,23 @@
 #define MOSTDYING 100		      /* Gs that throw() shows */
 #define ROOM (RUNQSIZE + NEWSIZE + 1) /* of a P for Gs */
 
-/* --- text ------------------------------------------------------------------- */
-
-/* What a pipe takes whole (PIPE_BUF), on the stack of whoever throws. */
-struct out {
-	char buf[1024];
-	size_t n;
-	bool dying; /* the reader is waited for; else what he has no room */
-	bool lost;  /* for is left out, up to the end of the trace */
-};
-
-static void
-flush(struct out *o)
-{
-	if (o->dying)
-		oswrite(2, o->buf, o->n);
-	else if (!o->lost)
-		o->lost = !ostrywrite(2, o->buf, o->n);
-	o->n = 0;
-}
-
-static void
-text(struct out *o, const char *s)
-{
-	for (; *s != 0; s++) {
-		if (o->n == sizeof(o->buf))
-			flush(o);
-		o->buf[o->n++] = *s;
-	}
-}
-
-static void
-number(struct out *o, const char *what, uint64_t v)
-{
-	char digits[21];
-
-	digits[fmtu64(digits, v)] = 0;
-	text(o, what);
-	text(o, digits);
-}
-
 /* Of a P, an M or a G; negative: there is none. */
 static void
 id(struct out *o, const char *what, int64_t v)
 {
 	if (v >= 0) {
-		number(o, what, (uint64_t)v);
+		outu(o, what, (uint64_t)v);
 		return;
 	}
-	text(o, what);
-	text(o, "nil");
+	outs(o, what);
+	outs(o, "nil");
 }
 
 static void
 flag(struct out *o, const char *what, bool v)
 {
-	text(o, what);
-	text(o, v ? "true" : "false");
-}
-
-static void
-address(struct out *o, const char *what, uintptr_t v)
-{
-	char c[2] = { 0 };
-	int shift;
-
-	text(o, what);
-	text(o, "0x");
-	for (shift = 60; shift > 0 && v >> shift == 0; shift -= 4)
-		;
-	for (; shift >= 0; shift -= 4) {
-		c[0] = "0123456789abcdef"[v >> shift & 15];
-		text(o, c);
-	}
-}
-
-/* Lines stay whole, as far as they are shorter than half of the buffer. */
-static void
-endline(struct out *o)
-{
-	text(o, "\n");
-	if (o->n > sizeof(o->buf) / 2)
-		flush(o);
+	outs(o, what);
+	outs(o, v ? "true" : "false");
 }
 
 /* --- the lines ---------------------------------------------------------------- */
@@ -144,14 +79,14 @@ pline(struct out *o, struct p *pp)
 	struct m *mp = load_acq(&pp->m);
 
 	id(o, "  P", pp->id);
-	number(o, ": status=", gopstatus(pp, mp));
-	number(o, " schedtick=", load_rlx(&pp->schedtick));
-	number(o, " syscalltick=", mp != NULL ? load_rlx(&mp->syscalltick) : 0);
+	outu(o, ": status=", gopstatus(pp, mp));
+	outu(o, " schedtick=", load_rlx(&pp->schedtick));
+	outu(o, " syscalltick=", mp != NULL ? load_rlx(&mp->syscalltick) : 0);
 	id(o, " m=", midof(mp));
-	number(o, " runqsize=", queued(pp));
-	number(o, " gfreecnt=", load_rlx(&pp->ngfree));
-	number(o, " timerslen=", load_rlx(&pp->timers.n));
-	endline(o);
+	outu(o, " runqsize=", queued(pp));
+	outu(o, " gfreecnt=", load_rlx(&pp->ngfree));
+	outu(o, " timerslen=", load_rlx(&pp->timers.n));
+	outline(o);
 }
 
 static void
@@ -164,12 +99,12 @@ mline(struct out *o, struct m *mp)
 	id(o, "  M", mp->id);
 	id(o, ": p=", hasp && pp != NULL ? pp->id : -1);
 	id(o, " curg=", goidof(gp));
-	number(o, " locks=", load_rlx(&mp->locks));
+	outu(o, " locks=", load_rlx(&mp->locks));
 	flag(o, " spinning=", mp->spinning);
 	flag(o, " blocked=", gp == NULL && !hasp && !mp->spinning);
 	id(o, " lockedg=", gp != NULL && gp->bound ? goidof(gp) : -1);
-	number(o, " tid=", (uint64_t)load_rlx(&mp->tid));
-	endline(o);
+	outu(o, " tid=", (uint64_t)load_rlx(&mp->tid));
+	outline(o);
 }
 
 static void
@@ -182,19 +117,19 @@ gline(struct out *o, struct g *gp)
 	/* It has ended, or begun, since somebody looked. */
 	if (status < Grunnable || status > Gwaiting)
 		return;
-	number(o, "  G", gp->goid);
-	number(o, ": status=", status);
-	text(o, "(");
+	outu(o, "  G", gp->goid);
+	outu(o, ": status=", status);
+	outs(o, "(");
 	if (status == Gwaiting)
-		text(o, waitreasons[load_rlx(&gp->waitreason)]);
-	text(o, ")");
+		outs(o, waitreasons[load_rlx(&gp->waitreason)]);
+	outs(o, ")");
 	if (status != Grunning && status != Gsyscall && !gp->bound)
 		mp = NULL;
 	id(o, " m=", midof(mp));
 	id(o, " lockedm=", gp->bound ? midof(mp) : -1);
 	if (status == Gwaiting && addr != NULL)
-		address(o, " at=", (uintptr_t)addr);
-	endline(o);
+		outx(o, " at=", (uintptr_t)addr);
+	outline(o);
 }
 
 /* The Ms of kernel threads that libc has made, which are on no list. */
@@ -217,7 +152,7 @@ onegline(struct g *gp, void *arg)
 	struct gs *gs = arg;
 
 	if (gs->left == 0) {
-		text(gs->o, "  ... and more\n");
+		outs(gs->o, "  ... and more\n");
 		return false;
 	}
 	gs->left--;
@@ -228,14 +163,14 @@ onegline(struct g *gp, void *arg)
 static void
 details(struct out *o)
 {
-	struct gs gs = { o, o->dying ? MOSTDYING : UINT64_MAX };
+	struct gs gs = { o, o->mode == OUTALL ? MOSTDYING : UINT64_MAX };
 	struct m *mp;
 	int i;
 
-	number(o, " gcwaiting=", load_rlx(&sched.gcwaiting));
-	number(o, " stopwait=", load_rlx(&sched.stopwait));
-	number(o, " sysmonwait=", load_rlx(&sched.sysmonwait));
-	endline(o);
+	outu(o, " gcwaiting=", load_rlx(&sched.gcwaiting));
+	outu(o, " stopwait=", load_rlx(&sched.stopwait));
+	outu(o, " sysmonwait=", load_rlx(&sched.sysmonwait));
+	outline(o);
 	for (i = 0; allp != NULL && i < sched.gomaxprocs; i++)
 		pline(o, allp[i]);
 	for (mp = load_acq(&allm); mp != NULL; mp = mp->alllink)
@@ -245,29 +180,29 @@ details(struct out *o)
 }
 
 static void
-trace(bool detail, bool dying)
+trace(bool detail, enum outmode mode)
 {
-	struct out o = { .dying = dying };
+	struct out o = { .mode = mode };
 	int64_t ms = (nanotime() - sched.starttime) / MS;
 	int i;
 
-	number(&o, "SCHED ", ms > 0 ? (uint64_t)ms : 0);
-	number(&o, "ms: gomaxprocs=", (uint64_t)load_rlx(&sched.gomaxprocs));
-	number(&o, " idleprocs=", load_rlx(&sched.npidle));
-	number(&o, " threads=", (uint64_t)load_rlx(&sched.mcount));
-	number(&o, " spinningthreads=", load_rlx(&sched.nmspinning));
+	outu(&o, "SCHED ", ms > 0 ? (uint64_t)ms : 0);
+	outu(&o, "ms: gomaxprocs=", (uint64_t)load_rlx(&sched.gomaxprocs));
+	outu(&o, " idleprocs=", load_rlx(&sched.npidle));
+	outu(&o, " threads=", (uint64_t)load_rlx(&sched.mcount));
+	outu(&o, " spinningthreads=", load_rlx(&sched.nmspinning));
 	/* Nothing of this kind here: for whoever parses Go's lines. */
-	text(&o, " needspinning=0");
-	number(&o, " idlethreads=", (uint64_t)load_rlx(&sched.nmidle));
-	number(&o, " runqueue=", load_rlx(&sched.runqsize));
+	outs(&o, " needspinning=0");
+	outu(&o, " idlethreads=", (uint64_t)load_rlx(&sched.nmidle));
+	outu(&o, " runqueue=", load_rlx(&sched.runqsize));
 	if (detail) {
 		details(&o);
 	} else {
 		for (i = 0; i < sched.gomaxprocs; i++)
-			number(&o, i == 0 ? " [" : " ", queued(allp[i]));
-		text(&o, "]\n");
+			outu(&o, i == 0 ? " [" : " ", queued(allp[i]));
+		outs(&o, "]\n");
 	}
-	flush(&o);
+	outflush(&o);
 }
 
 /* --- who asks ------------------------------------------------------------------- */
@@ -276,7 +211,7 @@ trace(bool detail, bool dying)
 void
 schedtrace(void)
 {
-	trace(true, true);
+	trace(true, OUTALL);
 }
 
 static int64_t due; /* nanotime() of the next; sysmon's */
@@ -298,5 +233,5 @@ schedtracenow(int64_t now)
 	/* The next of the grid, which begins with the first. */
 	due = due == 0 ? now + period
 		       : due + (now - due) / period * period + period;
-	trace(debug.scheddetail, false);
+	trace(debug.scheddetail, OUTATONCE);
 }

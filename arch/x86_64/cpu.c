@@ -28,3 +28,9 @@ cpuinit(void)
 {
 	havefsgsbase = (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT) != 0;
 }
+
+const char *
+cpuswitch(void)
+{
+	return havefsgsbase ? "wrfsbase" : "arch_prctl";
+}

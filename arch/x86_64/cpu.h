@@ -87,4 +87,7 @@ rawsyscall(long nr, long a, long b, long c, long d, long e, long f)
 /* Finds out what the processor can do; before the first switch. */
 void cpuinit(void);
 
+/* What a switch changes the thread pointer with, for whoever asks. */
+const char *cpuswitch(void);
+
 #endif

@@ -182,6 +182,14 @@ Test(env, debug_detours)
 	cr_assert(detoursshown());
 }
 
+Test(env, debug_inittrace_shows_detours_too)
+{
+	parsewith("GMPDEBUG", "inittrace=1");
+	assertsilent();
+	cr_assert(debug.inittrace);
+	cr_assert(detoursshown());
+}
+
 Test(env, debug_randomize)
 {
 	parsewith("GMPDEBUG", "randomize=12345");
