@@ -32,6 +32,8 @@ OBJ := $(B)/obj/$(BUILD)
 LIB := $(OUT)/libgmpthread.so
 GMPRUN := $(OUT)/gmprun
 GMPTOP := $(OUT)/gmp-top
+# Where gdb looks for what belongs to the library.
+GMPGDB := $(LIB)-gdb.py
 
 # --- flags ------------------------------------------------------------------
 # CPPFLAGS, CFLAGS and LDFLAGS are the user's: they come last and stay as given.
@@ -85,11 +87,14 @@ UNIT := $(UNIT_SRC:%.c=$(OUT)/%) $(OUT)/tests/tools/test_top
 .PHONY: all unit check demo bench bench-net bench-apps soak fuzz coverage lint \
 	format install uninstall deps clean help FORCE
 
-all: $(LIB) $(GMPRUN) $(GMPTOP) ## the library, gmprun and gmp-top (the default)
+all: $(LIB) $(GMPRUN) $(GMPTOP) $(GMPGDB) ## the library, gmprun and gmp-top (the default)
 
 $(LIB): $(LIB_OBJ) arch/local.map
 	@echo '  LD  $@'
 	$(Q)$(CC) $(LD_LIB) -o $@ $(LIB_OBJ) $(LD_ALL) $(LIBS)
+
+$(GMPGDB): tools/gmp-gdb.py | $(LIB)
+	$(Q)ln -srf $< $@
 
 TOP_LIBS := -ljson-c -ldw -lelf -l:libiberty.a
 
@@ -239,9 +244,12 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(LIB) $(DESTDIR)$(PREFIX)/lib/libgmpthread.so
 	install -D -m 755 $(GMPRUN) $(DESTDIR)$(PREFIX)/bin/gmprun
 	install -D -m 755 $(GMPTOP) $(DESTDIR)$(PREFIX)/bin/gmp-top
+	install -D -m 644 tools/gmp-gdb.py \
+	    $(DESTDIR)$(PREFIX)/lib/libgmpthread.so-gdb.py
 
 uninstall: ## removes what install wrote
 	rm -f $(DESTDIR)$(PREFIX)/lib/libgmpthread.so
+	rm -f $(DESTDIR)$(PREFIX)/lib/libgmpthread.so-gdb.py
 	rm -f $(DESTDIR)$(PREFIX)/bin/gmprun $(DESTDIR)$(PREFIX)/bin/gmp-top
 
 clean: ## removes everything that was built

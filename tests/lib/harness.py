@@ -169,7 +169,9 @@ def gdb(args, f):
         subprocess.run(
             ["gdb", "-nx", "-batch", "-ex", "set pagination off",
              "-ex", "info sharedlibrary", "-ex", "thread apply all bt 40",
-             "-ex", "info registers", "-ex", "x/5i $pc", *args],
+             "-ex", "info registers", "-ex", "x/5i $pc",
+             "-ex", f"source {ROOT}/tools/gmp-gdb.py", "-ex", "info gthreads",
+             "-ex", "gthread apply all bt 40", *args],
             stdin=subprocess.DEVNULL, stdout=f, stderr=subprocess.STDOUT,
             timeout=60)
 

@@ -125,7 +125,8 @@ class Make(Case):
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual(self.files(), [
                 f"{prefix}/bin/gmp-top", f"{prefix}/bin/gmprun",
-                f"{prefix}/lib/libgmpthread.so"])
+                f"{prefix}/lib/libgmpthread.so",
+                f"{prefix}/lib/libgmpthread.so-gdb.py"])
             where = self.dir + prefix
             out = run(f"{where}/bin/gmprun", "printenv", "LD_PRELOAD").stdout
             self.assertEqual(out, f"{where}/lib/libgmpthread.so\n")
