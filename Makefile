@@ -52,8 +52,9 @@ CFLAGS_cov := -O1 -g --coverage -fprofile-update=atomic
 LDFLAGS_cov := --coverage
 
 # Fortified headers define inline functions of the names that the shim defines.
+# libunwind's directory comes last: it has an unwind.h, too.
 CPP_ALL = -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -U_FORTIFY_SOURCE \
-	$(CPPFLAGS)
+	-idirafter /usr/include/libunwind $(CPPFLAGS)
 C_ALL = -std=gnu11 $(WARN) -fPIC -fvisibility=hidden -ftls-model=initial-exec \
 	-fasynchronous-unwind-tables -fno-omit-frame-pointer -fno-plt \
 	$(CFLAGS_$(BUILD)) $(CFLAGS)
@@ -74,6 +75,7 @@ objects = $(addprefix $(OBJ)/,$(addsuffix .o,$(basename $(wildcard $(1)))))
 
 CORE_OBJ := $(call objects,core/*.c arch/$(ARCH)/*.[cS])
 LIB_OBJ := $(CORE_OBJ) $(call objects,shim/*.c)
+UNWIND := $(B)/obj/libunwind.a
 GMPRUN_OBJ := $(call objects,tools/gmprun/*.c)
 GMPTOP_OBJ := $(call objects,tools/gmp-top/*.c)
 # vfork.S is the shim's, although it is assembly.
@@ -89,9 +91,24 @@ UNIT := $(UNIT_SRC:%.c=$(OUT)/%) $(OUT)/tests/tools/test_top
 
 all: $(LIB) $(GMPRUN) $(GMPTOP) $(GMPGDB) ## the library, gmprun and gmp-top (the default)
 
-$(LIB): $(LIB_OBJ) arch/local.map
+$(LIB): $(LIB_OBJ) $(UNWIND) arch/local.map
 	@echo '  LD  $@'
-	$(Q)$(CC) $(LD_LIB) -o $@ $(LIB_OBJ) $(LD_ALL) $(LIBS)
+	$(Q)$(CC) $(LD_LIB) -o $@ $(LIB_OBJ) $(UNWIND) $(LD_ALL) $(LIBS)
+
+# LLVM's libunwind, whose archive is position independent.  What it would call of
+# libc's is in core/unwind.c.
+LIBUNWIND ?= $(lastword $(sort $(wildcard /usr/lib/llvm-*/lib/libunwind.a)))
+UNWIND_CALLS := abort dl_iterate_phdr dladdr fflush fprintf free fwrite malloc \
+	pthread_rwlock_rdlock pthread_rwlock_unlock pthread_rwlock_wrlock \
+	snprintf __libunwind_Registers_x86_64_jumpto
+
+$(UNWIND): $(LIBUNWIND) Makefile
+	$(if $(LIBUNWIND),,$(error LLVM's libunwind.a is missing: make deps))
+	@mkdir -p $(@D) && rm -f $@
+	@echo '  AR  $@'
+	$(Q)cd $(@D) && ar x $(LIBUNWIND) libunwind.cpp.o && \
+	    objcopy $(foreach f,$(UNWIND_CALLS),--redefine-sym=$(f)=unwind_$(f)) \
+	    libunwind.cpp.o && ar rc $(@F) libunwind.cpp.o
 
 $(GMPGDB): tools/gmp-gdb.py | $(LIB)
 	$(Q)ln -srf $< $@
@@ -125,19 +142,16 @@ $(OBJ)/flags: FORCE
 	    printf '%s\n' '$(subst ','\'',$(FLAGS))' >$@
 
 # The tests of core/ and arch/, without the shim: Criterion uses threads, and
-# must not run on the code under test.  libunwind is linked statically because
-# its shared library would replace libgcc's _Unwind_* functions; Debian's
-# archives of it are not position independent, hence -no-pie.
-UNIT_LIBS = $(shell $(PKG_CONFIG) --cflags --libs criterion) \
-	-l:libunwind.a -l:liblzma.a $(LIBS)
+# must not run on the code under test.
+UNIT_LIBS = $(shell $(PKG_CONFIG) --cflags --libs criterion) $(LIBS)
 
 unit: $(UNIT)
 
-$(OUT)/tests/%: tests/%.c $(UNIT_OBJ) $(OBJ)/flags
+$(OUT)/tests/%: tests/%.c $(UNIT_OBJ) $(UNWIND) $(OBJ)/flags
 	@mkdir -p $(@D)
 	@echo '  CC  $<'
 	$(Q)$(CC) $(CPP_ALL) $(C_ALL) -Wno-missing-prototypes -MMD -MP -MF $@.d \
-	    -no-pie -o $@ $< $(UNIT_OBJ) $(LD_ALL) $(UNIT_LIBS)
+	    -o $@ $< $(UNIT_OBJ) $(UNWIND) $(LD_ALL) $(UNIT_LIBS)
 
 # gmp-top without its terminal and its way into a process.
 TOP_SRC := $(addprefix tools/gmp-top/,snapshot.c graph.c model.c lines.c \
@@ -259,9 +273,8 @@ clean: ## removes everything that was built
 
 # The last ones are the programs of the matrix.
 DEMO_PACKAGES := gcc libc6-dev make python3 libncurses-dev libjson-c-dev \
-	systemtap-sdt-dev libdw-dev libiberty-dev
-PACKAGES = $(DEMO_PACKAGES) pkg-config libunwind-dev liblzma-dev \
-	libcriterion-dev gdb \
+	systemtap-sdt-dev libdw-dev libiberty-dev libunwind-14-dev
+PACKAGES = $(DEMO_PACKAGES) pkg-config libcriterion-dev gdb \
 	$(shell sed 's/\#.*//' tests/compat/packages 2>/dev/null)
 
 deps: ## installs the Debian or Ubuntu packages that are missing

@@ -5,6 +5,7 @@
  *	asm.h	FUNC and END
  *	gogo.S	switching
  *	vfork.S	vfork(), which returns twice
+ *	clone.S	clonethread()
  *	cpu.h	procyield(), threadpointer(), rawsyscall(), cpuinit(), cpuswitch(),
  *		LOADINC()
  *	cpu.c	what the processor can do
@@ -12,6 +13,8 @@
  *		move it; the kernel's struct sigaction
  *	sigframe.c
  *	tcb.h	the thread control block of this port's TLS variant
+ *	unwind.h	registers as an unwinder has them
+ *	unwind.c
  *	detour.h	detourmake(), detourwrite(): a jump over a function's entry
  *	detour.c	the decoder for that
  *
@@ -27,6 +30,7 @@
 #include "arch/x86_64/gobuf.h"
 #include "arch/x86_64/sigframe.h"
 #include "arch/x86_64/tcb.h"
+#include "arch/x86_64/unwind.h"
 #else
 #error "no port for this architecture: see arch/arch.h"
 #endif

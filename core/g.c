@@ -513,6 +513,12 @@ gstack(struct g *gp, uintptr_t *lo, uintptr_t *hi)
 	*hi = gp->stack.hi;
 }
 
+uint64_t
+ggoid(const struct g *gp)
+{
+	return gp != NULL ? gp->goid : 0;
+}
+
 int
 gtid(struct g *gp)
 {

@@ -381,6 +381,8 @@ struct g *gwithtid(int tid);
 
 /* The stable id of a G: what gettid() says, and the owner of its mutexes. */
 int gtid(struct g *gp);
+/* Go's: never used again, and what dumps call it.  0 for NULL. */
+uint64_t ggoid(const struct g *gp);
 /*
  * The id that glibc's own recursive locks use for the calling thread, whoever
  * it is, without adopting it: the tid of its TCB.
@@ -486,7 +488,9 @@ struct gthread {
 	bool shielded; /* not to be cancelled: see shim/cancel.c */
 	int vforked;   /* vfork()s whose child has not called exec */
 	char name[16];
-	size_t guardsize; /* what the attributes said */
+	uint64_t creator;    /* goid of who made it */
+	uintptr_t createdat; /* and where: a return address, or 0 */
+	size_t guardsize;    /* what the attributes said */
 	size_t stacksize;
 	void *stacklo; /* the user's own stack, or NULL */
 	struct altstack altstack;

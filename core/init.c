@@ -113,6 +113,7 @@ start(void)
 	err = tlsinit();
 	if (err != NULL)
 		return fallback(err);
+	imagesinit();
 	initstep("tls");
 	sched.pid = (int32_t)rawsyscall(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	sched.starttime = nanotime();
@@ -294,6 +295,7 @@ forkchild(void)
 	sysmonforkchild();
 	statsforkchild();
 	snapshotforkchild();
+	tracebackforkchild();
 	trackforkchild();
 	procforkchild();
 	syscallforkchild();

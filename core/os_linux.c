@@ -364,15 +364,28 @@ ossigaltstack(uintptr_t lo, size_t n)
 }
 
 /* libc's handlers act on SI_TKILL only. */
+static bool
+sendmarked(int32_t tid, int mark, uint32_t value)
+{
+	siginfo_t info = { .si_signo = SIGPREEMPT,
+		.si_errno = mark,
+		.si_code = SI_QUEUE };
+
+	info.si_value.sival_int = (int)value;
+	return sys(SYS_rt_tgsigqueueinfo, sched.pid, tid, SIGPREEMPT,
+		   (long)&info, 0, 0) == 0;
+}
+
 void
 ossendpreempt(int32_t tid)
 {
-	siginfo_t info = { .si_signo = SIGPREEMPT,
-		.si_errno = PREEMPTMARK,
-		.si_code = SI_QUEUE };
+	sendmarked(tid, PREEMPTMARK, 0);
+}
 
-	sys(SYS_rt_tgsigqueueinfo, sched.pid, tid, SIGPREEMPT, (long)&info, 0,
-	    0);
+bool
+ossendtraceback(int32_t tid, uint32_t question)
+{
+	return sendmarked(tid, TRACEMARK, question);
 }
 
 /*
@@ -733,19 +746,19 @@ oseventfd(void)
 }
 
 /*
- * The calling thread gets a table of descriptors of its own, an empty one.  False
- * when the system refuses.
+ * The calling thread gets a table of descriptors of its own, with those below first
+ * alone.  False when the system refuses.
  */
 bool
-osownfiles(void)
+osownfiles(int first)
 {
-	if (sys(SYS_close_range, 0, UINT32_MAX, CLOSE_RANGE_UNSHARE, 0, 0, 0) ==
-	    0)
+	if (sys(SYS_close_range, first, UINT32_MAX, CLOSE_RANGE_UNSHARE, 0, 0,
+		0) == 0)
 		return true;
 	/* Before Linux 5.9. */
 	if (sys(SYS_unshare, CLONE_FILES, 0, 0, 0, 0, 0) != 0)
 		return false;
-	for (int fd = 0; fd < 65536; fd++)
+	for (int fd = first; fd < 65536; fd++)
 		osclose(fd);
 	return true;
 }

@@ -313,6 +313,7 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 	allowsignals(gp, mask);
 	if (r != 0)
 		goto out;
+	store_rlx(&mp->parkfp, (uintptr_t)__builtin_frame_address(0));
 	while (load_acq(&gp->parkword) == 0) {
 		r = futexsleep(&gp->parkword, 0, clock, deadline);
 		if (r != 0) {

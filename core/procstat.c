@@ -32,26 +32,36 @@ field(const char *text, const char *name)
 	return p != NULL ? p + strlen(name) : NULL;
 }
 
-/* State S or D, as opposed to waiting for a CPU; and how often it was in one. */
-static uint32_t
-state(int32_t tid, uint64_t *sleeps)
+size_t
+taskfile(int32_t tid, const char *name, char *buf, size_t size)
 {
-	char path[48] = "/proc/self/task/", buf[4096];
-	const char *p;
+	char path[64] = "/proc/self/task/";
 	size_t n = strlen(path);
 	long fd, r;
 
 	n += fmtu64(path + n, (uint64_t)tid);
-	memcpy(path + n, "/status", 8);
+	memcpy(path + n, name, strlen(name) + 1);
 	fd = rawsyscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC,
 	    0, 0, 0);
 	if (fd < 0)
-		return UNKNOWN;
-	r = rawsyscall(SYS_read, fd, (long)buf, sizeof(buf) - 1, 0, 0, 0);
+		return 0;
+	r = rawsyscall(SYS_read, fd, (long)buf, (long)size - 1, 0, 0, 0);
 	rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0);
-	if (r <= 0)
-		return UNKNOWN;
+	if (r < 0)
+		r = 0;
 	buf[r] = 0;
+	return (size_t)r;
+}
+
+/* State S or D, as opposed to waiting for a CPU; and how often it was in one. */
+static uint32_t
+state(int32_t tid, uint64_t *sleeps)
+{
+	char buf[4096];
+	const char *p;
+
+	if (taskfile(tid, "/status", buf, sizeof(buf)) == 0)
+		return UNKNOWN;
 	/* The name, which comes first, has no line feed: it is escaped. */
 	p = field(buf, "\nvoluntary_ctxt_switches:\t");
 	for (*sleeps = 0; p != NULL && *p >= '0' && *p <= '9'; p++)
@@ -62,11 +72,18 @@ state(int32_t tid, uint64_t *sleeps)
 	return *p == 'S' || *p == 'D' ? ASLEEP : AWAKE;
 }
 
+/* The same for a thread that has a table of its own itself. */
+bool
+ossleeps(int32_t tid, uint64_t *sleeps)
+{
+	return state(tid, sleeps) != UNKNOWN;
+}
+
 static void *
 reader(void *arg)
 {
 	uint32_t n = 0;
-	bool own = osownfiles();
+	bool own = osownfiles(0);
 
 	(void)arg;
 	for (;;) {

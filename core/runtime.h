@@ -42,6 +42,7 @@ void sysunused(uintptr_t lo, size_t n);
 void ossigmask(uint64_t mask);
 void ossigaltstack(uintptr_t lo, size_t n);
 void ossendpreempt(int32_t tid);
+bool ossendtraceback(int32_t tid, uint32_t question);
 uint64_t osgetsigmask(void);
 uint64_t ossigpending(void);
 uint64_t osblocksignals(void);
@@ -64,7 +65,7 @@ void oskernel(void (*fn)(const char *name, bool there, void *arg), void *arg);
 int osepollctl(int ep, int op, int fd, uint32_t events, uint64_t data);
 int osepollwait(int ep, struct epoll_event *ev, int n, int64_t ns);
 int oseventfd(void);
-bool osownfiles(void);
+bool osownfiles(int first);
 void persistentlock(void);
 void persistentunlock(void);
 void persistentforkchild(void);
@@ -288,9 +289,23 @@ void watchforkchild(void);
 /* procstat.c */
 bool ossleeping(int32_t tid, bool unknown, uint64_t *sleeps);
 void procstatforkchild(void);
+/* Both need a table of descriptors of the caller's own. */
+bool ossleeps(int32_t tid, uint64_t *sleeps);
+/* The text of /proc/self/task/TID + name; its length, 0 when there is none. */
+size_t taskfile(int32_t tid, const char *name, char *buf, size_t size);
 
 /* setxid.c */
 void setxidinit(void);
+bool cantrace(void); /* the signal of traceback.c has a handler */
+
+/* traceback.c */
+#define TRACEMARK 0x676d7034 /* the si_errno of its signal */
+bool istraceback(const siginfo_t *info);
+void ontraceback(const siginfo_t *info, ucontext_t *uc);
+void tracebackforkchild(void);
+
+/* image.c */
+void imagesinit(void);
 
 /*
  * Starts to load what a waker and the switch to gp touch.  Always inlined, as

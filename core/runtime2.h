@@ -216,6 +216,8 @@ struct m {
 	struct p *oldp;	    /* P before the last syscall */
 	uint32_t insyscall; /* announced call, or NOCALL; sysmon reads it */
 	uint32_t syscalltick;
+	uintptr_t callfp; /* the frame pointer of who announced the call */
+	uintptr_t parkfp; /* and of parkdirect() */
 	uint32_t preempt; /* set by sysmon: its G had its time slice */
 	bool spinning;
 	bool globfirst;	  /* the global queue's turn */

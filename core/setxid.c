@@ -18,6 +18,7 @@
 #define SIGSETXID 33 /* nptl/pthreadP.h; SIGPREEMPT too */
 
 static struct ksigaction libcs;
+static uint32_t installed; /* atomic: our handler is in force */
 
 /* No thread-local variable may be used here while the pointer is borrowed. */
 static __attribute__((noinline)) void
@@ -35,6 +36,10 @@ onsetxid(int sig, siginfo_t *info, void *context)
 
 	if (ispreempt(info)) {
 		onpreempt(context);
+		return;
+	}
+	if (istraceback(info)) {
+		ontraceback(info, context);
 		return;
 	}
 	if (gp == NULL || giskthread(gp) || gp->m->tcb == NULL)
@@ -58,7 +63,15 @@ setxidinit(void)
 	act.flags |= SA_ONSTACK;
 	/* No handler of the program's on a borrowed TCB, or on gsignal. */
 	act.mask = UINT64_MAX;
-	rawsyscall(SYS_rt_sigaction, SIGSETXID, (long)&act, 0, 8, 0, 0);
+	if (rawsyscall(SYS_rt_sigaction, SIGSETXID, (long)&act, 0, 8, 0, 0) ==
+	    0)
+		store_rel(&installed, 1);
+}
+
+bool
+cantrace(void)
+{
+	return load_acq(&installed) != 0;
 }
 
 /* Of the TCB in force, which the compiler must not have looked up before. */

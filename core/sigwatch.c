@@ -31,7 +31,7 @@ watch(void *arg)
 
 	(void)arg;
 	systemthread(&watchg, &watchm);
-	if (osownfiles()) {
+	if (osownfiles(0)) {
 		ep = osepollcreate();
 		fd = (int)rawsyscall(SYS_signalfd4, -1, (long)&all, sizeof(all),
 		    SFD_CLOEXEC | SFD_NONBLOCK, 0, 0);

@@ -16,6 +16,7 @@
 
 #include "core/runtime.h"
 #include "core/snapshot.h"
+#include "core/traceback.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
@@ -23,6 +24,7 @@
 #define SPAREGS 1024 /* room for Gs that are made meanwhile */
 
 _Static_assert(sizeof(struct snaphdr) <= SNAPHDRSIZE, "one page");
+_Static_assert(SNAPPCS == MAXFRAMES, "stacks");
 /* Published as they are. */
 #define SAME(a, b) ((int)(a) == (int)(b))
 _Static_assert(SAME(SNAPGRUNNABLE, Grunnable) && SAME(SNAPGRUNNING, Grunning) &&
@@ -210,6 +212,8 @@ writeg(struct g *gp, void *arg)
 	s->started = (uint64_t)gp->started;
 	s->startpc = gp->thread.fn != NULL ? (uintptr_t)gp->thread.fn
 					   : (uintptr_t)gp->thread.c11fn;
+	s->createdpc = gp->thread.createdat - (gp->thread.createdat != 0);
+	s->createdby = gp->thread.creator;
 	s->stacksize = gp->stack.hi - gp->stack.lo;
 	if ((status == Gwaiting || status == Grunnable) && sp > gp->stack.lo &&
 	    sp < gp->stack.hi)
@@ -293,10 +297,64 @@ section(struct snapsection *s, size_t at, size_t n, size_t size)
 	return at + n * size;
 }
 
+/* --- stacks, and the modules that they lie in -------------------------------- */
+
+struct stackwriter {
+	struct snapstack *next, *end;
+};
+
+static void
+writestack(const struct trace *t, void *arg)
+{
+	struct stackwriter *w = arg;
+	struct snapstack *s = w->next;
+	uint32_t i;
+
+	if (w->next == w->end)
+		return;
+	w->next++;
+	s->goid = t->g->goid;
+	s->n = t->f.n;
+	s->more = t->f.more;
+	for (i = 0; i < s->n; i++)
+		s->pc[i] = t->f.frame[i].pc - !t->f.frame[i].exact;
+}
+
+static void
+writemodule(struct snapmodule *s, const struct image *im)
+{
+	memset(s, 0, sizeof(*s));
+	s->start = im->lo;
+	s->end = im->hi;
+	s->bias = im->base;
+	s->nbuildid = im->nbuildid;
+	memcpy(s->buildid, im->buildid, sizeof(s->buildid));
+	memcpy(s->path, im->path, sizeof(s->path));
+}
+
+/* No more than n stacks, from byte at of the area on. */
+static void
+writestacks(size_t at, size_t n)
+{
+	struct stackwriter w = { .next = (struct snapstack *)(area + at) };
+	const struct image *im;
+	uint32_t i, nimages = images(&im);
+
+	w.end = w.next + n;
+	traces(load_rlx(&hdr->stackof), writestack, &w);
+	n = (size_t)(w.next - (struct snapstack *)(area + at));
+	at = section(&hdr->stack, at, n, sizeof(struct snapstack));
+	for (i = 0; i < nimages; i++)
+		writemodule((struct snapmodule *)(area + at) + i, im + i);
+	section(&hdr->module, at, nimages, sizeof(struct snapmodule));
+	hdr->has |= SNAPWANTSTACKS;
+}
+
 static void
 writesections(uint32_t want)
 {
-	size_t np = 0, nm = 0, ng = 0, at;
+	size_t np = 0, nm = 0, ng = 0, nstack = 0, nimages = 0, at;
+	const struct image *im;
 	struct gwriter w;
 	struct snapm *sm;
 	struct m *mp;
@@ -308,8 +366,13 @@ writesections(uint32_t want)
 	}
 	if (want & SNAPWANTGS)
 		ng = gslive() + SPAREGS;
+	if ((want & SNAPWANTSTACKS) && imagesread()) {
+		nimages = images(&im);
+		nstack = load_rlx(&hdr->stackof) != 0 ? 1 : gslive() + SPAREGS;
+	}
 	if (!needarea(np * sizeof(struct snapp) + nm * sizeof(struct snapm) +
-		ng * sizeof(struct snapg)))
+		ng * sizeof(struct snapg) + nstack * sizeof(struct snapstack) +
+		nimages * sizeof(struct snapmodule)))
 		return;
 	at = section(&hdr->p, 0, np, sizeof(struct snapp));
 	for (i = 0; i < np; i++)
@@ -326,8 +389,10 @@ writesections(uint32_t want)
 		peekclose(&peeker);
 	}
 	ng = (size_t)(w.next - (struct snapg *)(area + at));
-	section(&hdr->g, at, ng, sizeof(struct snapg));
+	at = section(&hdr->g, at, ng, sizeof(struct snapg));
 	hdr->has = want & (SNAPWANTPS | SNAPWANTGS);
+	if (nstack != 0)
+		writestacks(at, nstack);
 }
 
 static void
@@ -343,7 +408,9 @@ publish(uint32_t request, uint32_t want)
 	memset(&hdr->module, 0, sizeof(hdr->module));
 	hdr->now = (uint64_t)nanotime();
 	writecounters();
+	lock(&tracelock);
 	writesections(want);
+	unlock(&tracelock);
 	hdr->answered = request;
 	store_rel(&hdr->seq, hdr->seq + 1);
 	futexwakeupshared(&hdr->seq);
@@ -363,7 +430,7 @@ publisher(void *arg)
 	rawsyscall(SYS_prctl, PR_GET_NAME, (long)comm, 0, 0, 0, 0);
 	rawsyscall(SYS_prctl, PR_SET_NAME, (long)SNAPCOMM, 0, 0, 0, 0);
 	/* Nowhere to publish it: gmp-top says so. */
-	if (!osownfiles() || !createfile())
+	if (!osownfiles(0) || !createfile())
 		return NULL;
 	hdr = mapfile(0, SNAPHDRSIZE);
 	if (hdr == NULL)

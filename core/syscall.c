@@ -1,9 +1,9 @@
 /*
  * Calls that block in the kernel, and the P's way out from under them.
  *
- * An announced call (entersyscall) costs three plain stores and one load more
- * than the call: there is no hand-shake with the P on the way in or out.  Who
- * wants the P takes it with retakep(), announced or not:
+ * An announced call (entersyscall) costs four plain stores and two loads more
+ * than the call, one of each for tracebacks: there is no hand-shake with the P on
+ * the way in or out.  Who wants the P takes it with retakep(), announced or not:
  *
  *	retakep()				the M, in acquirem() or exitsyscall()
  *	m->nop: HASP -> CLAIMED			m->locks++
@@ -140,6 +140,7 @@ announce(uint32_t how)
 		return; /* a signal handler that interrupted the runtime */
 	store_rlx(&gp->status, Gsyscall);
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
+	store_rlx(&mp->callfp, CALLERFP());
 	store_rlx(&mp->insyscall, how);
 	barrier();
 	PROBE2(syscall_enter, gp->goid, mp->id);
@@ -182,7 +183,7 @@ exitsyscall(void)
 
 /* Gives the P away at once; the G is Gsyscall. */
 static void
-blocking(struct g *gp)
+blocking(struct g *gp, uintptr_t fp)
 {
 	struct m *mp = gp->m;
 	struct p *pp;
@@ -196,6 +197,7 @@ blocking(struct g *gp)
 	}
 	store_rlx(&gp->status, Gsyscall);
 	store_rlx(&mp->syscalltick, mp->syscalltick + 1);
+	store_rlx(&mp->callfp, fp);
 	store_rlx(&mp->insyscall, MAYSLEEP);
 	PROBE2(syscall_enter, gp->goid, mp->id);
 	preemptwait(mp);
@@ -208,7 +210,7 @@ blocking(struct g *gp)
 void
 entersyscallblock(void)
 {
-	blocking(getg());
+	blocking(getg(), CALLERFP());
 }
 
 void
@@ -217,7 +219,7 @@ entersyscallfn(void)
 	struct g *gp = getg();
 
 	if (gp->head.direct == 0)
-		blocking(gp);
+		blocking(gp, CALLERFP());
 	xadd_acqrel(&gp->head.direct, 1);
 }
 

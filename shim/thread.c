@@ -194,7 +194,7 @@ threadsinit(void)
 
 static int
 create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
-    thrd_start_t c11fn, void *arg)
+    thrd_start_t c11fn, void *arg, uintptr_t caller)
 {
 	struct newprocargs a = { .fn = threadstart };
 	struct gthread *th, *me;
@@ -232,6 +232,8 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	th->fn = fn;
 	th->arg = arg;
 	th->c11fn = c11fn;
+	th->creator = ggoid(getg());
+	th->createdat = caller;
 	th->sigmask = me->sigmask;
 	if (attr != &defaultattr &&
 	    pthread_attr_getsigmask_np(attr, &mask) == 0)
@@ -250,7 +252,8 @@ pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 {
 	if (threadsinit() == MODE_OFF)
 		return libc.pthread_create(t, attr, fn, arg);
-	return create(t, attr, fn, NULL, arg);
+	return create(t, attr, fn, NULL, arg,
+	    (uintptr_t)__builtin_return_address(0));
 }
 
 EXPORT void
@@ -412,7 +415,8 @@ thrd_create(thrd_t *t, thrd_start_t fn, void *arg)
 
 	if (threadsinit() == MODE_OFF)
 		return libc.thrd_create(t, fn, arg);
-	err = create(t, NULL, NULL, fn, arg);
+	err = create(t, NULL, NULL, fn, arg,
+	    (uintptr_t)__builtin_return_address(0));
 	return err == 0			     ? thrd_success
 	    : err == EAGAIN || err == ENOMEM ? thrd_nomem
 					     : thrd_error;

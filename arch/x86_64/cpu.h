@@ -84,6 +84,14 @@ rawsyscall(long nr, long a, long b, long c, long d, long e, long f)
 	return r;
 }
 
+/*
+ * clone(2) with these flags and without libc, from a signal handler, too.  The
+ * new thread calls fn on the stack that ends at stack, with the thread pointer tp;
+ * the kernel keeps its id in *tid until it has ended.  The id, or -errno.
+ */
+long clonethread(unsigned long flags, uintptr_t stack, int32_t *tid, void *tp,
+    void (*fn)(void));
+
 /* Finds out what the processor can do; before the first switch. */
 void cpuinit(void);
 

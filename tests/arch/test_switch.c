@@ -6,12 +6,12 @@
  * Contexts here are threads of libc's that no scheduler knows, but where a test
  * says start().
  */
-#define UNW_LOCAL_ONLY
-#include <dlfcn.h>
-#include <libunwind.h>
-#include <string.h>
+#include <execinfo.h>
+#include <ucontext.h>
 #include <unistd.h>
 
+#include "core/traceback.h"
+#include "core/unwind.h"
 #include "tests/arch/x86_64/regs.h"
 #include "tests/core/go.h"
 
@@ -464,66 +464,69 @@ SWITCHTEST(returning_from_the_entry_is_goexit)
 
 /* --- libunwind ------------------------------------------------------------------------- */
 
-#define MAXFRAMES 32
+#define MOSTFRAMES 32
 
 struct walk {
 	int n;
-	bool ended; /* by itself, not for an error or MAXFRAMES */
-	char name[MAXFRAMES][40];
-	uintptr_t sp[MAXFRAMES];
+	bool ended; /* by itself, not for an error or MOSTFRAMES */
+	uintptr_t start[MOSTFRAMES];
+	uintptr_t sp[MOSTFRAMES];
 };
 
 static void
-walk(struct walk *w, unw_context_t *uc, int flags)
+walk(struct walk *w, const struct regs *from, bool exact)
 {
-	unw_cursor_t c;
-	unw_word_t off, sp;
-	int r = unw_init_local2(&c, uc, flags);
+	struct unwinder u;
+	int r;
 
 	w->n = 0;
-	w->ended = false;
-	if (r != 0)
-		return;
+	unwindbegin(&u, from, exact);
 	do {
-		if (unw_get_proc_name(&c, w->name[w->n], sizeof(w->name[0]),
-			&off) != 0)
-			strcpy(w->name[w->n], "?");
-		unw_get_reg(&c, UNW_REG_SP, &sp);
-		w->sp[w->n] = sp;
-		r = unw_step(&c);
-	} while (++w->n < MAXFRAMES && r > 0);
+		w->start[w->n] = unwindstart(&u);
+		w->sp[w->n] = u.regs.r[REGSP];
+		r = unwindstep(&u);
+	} while (++w->n < MOSTFRAMES && r > 0);
 	w->ended = r == 0;
 }
 
-static const char *
+static void
+loadimages(void)
+{
+	imagesinit();
+	cr_assert(imagesread());
+}
+
+#define AT(function) ((uintptr_t)(function))
+
+static uintptr_t
 last(const struct walk *w)
 {
-	return w->n > 0 ? w->name[w->n - 1] : "";
+	return w->n > 0 ? w->start[w->n - 1] : 0;
 }
 
 /*
- * The walk's last frames have these names.  gstart's, before the last, is left
+ * The walk's last frames are of these functions.  gstart's, before the last, is left
  * out: the compiler may have made a jump of the call of the entry.
  */
 static bool
-endsin(const struct walk *w, const char *const *names, int n)
+endsin(const struct walk *w, const uintptr_t *starts, int n)
 {
 	int i = w->n - 1;
 
 	if (!w->ended)
 		return false;
 	for (; i >= 0 && n > 0; i--) {
-		if (strcmp(w->name[i], names[n - 1]) == 0)
+		if (w->start[i] == starts[n - 1])
 			n--;
-		else if (strcmp(w->name[i], "gstart") != 0 || i != w->n - 2)
+		else if (w->start[i] != AT(gstart) || i != w->n - 2)
 			return false;
 	}
 	return n == 0;
 }
 
 #define ENDSIN(w, ...)                                                         \
-	endsin(w, (const char *const[]){ __VA_ARGS__ },                        \
-	    (int)nelem(((const char *const[]){ __VA_ARGS__ })))
+	endsin(w, (const uintptr_t[]){ __VA_ARGS__ },                          \
+	    (int)nelem(((const uintptr_t[]){ __VA_ARGS__ })))
 
 static struct walk walked;
 static uint32_t left;
@@ -533,11 +536,13 @@ static uint32_t left;
 static __attribute__((noinline)) void
 walkhere(void *arg)
 {
-	unw_context_t uc;
+	struct regs rs;
+	ucontext_t uc;
 
 	(void)arg;
-	unw_getcontext(&uc);
-	walk(&walked, &uc, 0);
+	getcontext(&uc);
+	regsofsigframe(&rs, &uc);
+	walk(&walked, &rs, true);
 }
 
 static __attribute__((noinline)) void
@@ -557,11 +562,13 @@ outer(void *arg)
 Test(switch, walk_in_a_g_ends_at_goexit, .timeout = 60)
 {
 	start(1);
+	loadimages();
 	left = 1;
 	go(outer, NULL);
 	await(&left);
-	cr_assert(ENDSIN(&walked, "walkhere", "inner", "outer", "goexit"),
-	    "%d frames, the last in %s", walked.n, last(&walked));
+	cr_assert(ENDSIN(&walked, AT(walkhere), AT(inner), AT(outer),
+		      AT(goexit)),
+	    "%d frames, the last in %#lx", walked.n, last(&walked));
 }
 
 /* Calls fn on the g0 of the M that runs us. */
@@ -585,33 +592,36 @@ outersystem(void *arg)
 Test(switch, walk_on_g0_goes_on_in_the_g, .timeout = 60)
 {
 	start(1);
+	loadimages();
 	left = 1;
 	go(outersystem, (void *)walkhere);
 	await(&left);
-	cr_assert(ENDSIN(&walked, "walkhere", "systemstack_switch",
-		      "onsystemstack", "inner", "outersystem", "goexit"),
-	    "%d frames, the last in %s", walked.n, last(&walked));
+	cr_assert(ENDSIN(&walked, AT(walkhere), AT(systemstack_switch),
+		      AT(onsystemstack), AT(inner), AT(outersystem),
+		      AT(goexit)),
+	    "%d frames, the last in %#lx", walked.n, last(&walked));
 }
 
 /* On g0: the G below is where systemstack_switch has saved it. */
 static __attribute__((noinline)) void
 walksaved(void *gp)
 {
-	unw_context_t uc;
+	struct regs rs;
 
-	gobufcontext(&uc, &((struct g *)gp)->sched);
-	walk(&walked, &uc, 0);
+	regsofgobuf(&rs, &((struct g *)gp)->sched);
+	walk(&walked, &rs, false);
 }
 
 Test(switch, walk_from_the_gobuf_of_a_g_on_its_system_stack, .timeout = 60)
 {
 	start(1);
+	loadimages();
 	left = 1;
 	go(outersystem, (void *)walksaved);
 	await(&left);
-	cr_assert(ENDSIN(&walked, "systemstack_switch", "onsystemstack",
-		      "inner", "outersystem", "goexit"),
-	    "%d frames, the last in %s", walked.n, last(&walked));
+	cr_assert(ENDSIN(&walked, AT(systemstack_switch), AT(onsystemstack),
+		      AT(inner), AT(outersystem), AT(goexit)),
+	    "%d frames, the last in %#lx", walked.n, last(&walked));
 }
 
 static __attribute__((noinline)) void
@@ -631,36 +641,38 @@ outerpark(void *arg)
 Test(switch, walk_from_the_gobuf_of_a_parked_g, .timeout = 60)
 {
 	uint32_t word = 0;
-	unw_context_t uc;
+	struct regs rs;
 	struct g *gp;
 
 	start(1);
+	loadimages();
 	left = 1;
 	gp = go(outerpark, &word);
 	cr_assert(eventually(waiters(&word) == 1));
-	gobufcontext(&uc, &gp->sched);
-	walk(&walked, &uc, 0);
+	regsofgobuf(&rs, &gp->sched);
+	walk(&walked, &rs, false);
 	unpark(&word, 1, BITSET_ANY);
 	await(&left);
-	cr_assert(ENDSIN(&walked, "park", "parks", "inner", "outerpark",
-		      "goexit"),
-	    "%d frames, the last in %s", walked.n, last(&walked));
+	cr_assert(ENDSIN(&walked, AT(park), AT(parks), AT(inner), AT(outerpark),
+		      AT(goexit)),
+	    "%d frames, the last in %#lx", walked.n, last(&walked));
 }
 
 Test(switch, walk_from_the_gobuf_of_a_g_that_has_not_run, .timeout = 60)
 {
 	struct newprocargs a = { .fn = returns, .stacksize = 65536 };
-	unw_context_t uc;
 	uintptr_t thread;
+	struct regs rs;
 	struct g *gp;
 
 	start(1);
+	loadimages();
 	cr_assert_eq(newproc(&a, &gp), 0);
-	gobufcontext(&uc, &gp->sched);
-	walk(&walked, &uc, UNW_INIT_SIGNAL_FRAME);
+	regsofgobuf(&rs, &gp->sched);
+	walk(&walked, &rs, true);
 	cr_assert(walked.ended && walked.n == 2);
-	cr_assert_str_eq(walked.name[0], "gstart");
-	cr_assert_str_eq(walked.name[1], "goexit");
+	cr_assert_eq(walked.start[0], AT(gstart));
+	cr_assert_eq(walked.start[1], AT(goexit));
 	newprocready(gp, &thread);
 	gfree(gp);
 }
@@ -677,32 +689,28 @@ Test(switch, walk_on_g0_after_mcall_ends_there, .timeout = 60)
 	struct g *g0 = schedcontext();
 
 	cpuinit();
+	loadimages();
 	mcall1(&home, &g0->sched, walksandleaves, NULL);
-	cr_assert(ENDSIN(&walked, "walkhere", "walksandleaves", "mcall1"));
+	cr_assert(
+	    ENDSIN(&walked, AT(walkhere), AT(walksandleaves), AT(mcall1)));
 }
 
 /* --- libc's unwinder --------------------------------------------------------------------- */
 
 static int ntraced;
-static void *traced[MAXFRAMES];
-static int (*libcbacktrace)(void **, int);
+static void *traced[MOSTFRAMES];
 
 static __attribute__((noinline)) void
 tracehere(void *arg)
 {
 	(void)arg;
-	ntraced = libcbacktrace(traced, MAXFRAMES);
+	ntraced = backtrace(traced, MOSTFRAMES);
 }
 
-/* The symbol of this name in the test is libunwind's. */
+/* The first call loads libgcc. */
 static void
 loadbacktrace(void)
 {
-	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-
-	cr_assert_not_null(libc);
-	libcbacktrace = (int (*)(void **, int))dlsym(libc, "backtrace");
-	/* The first call loads libgcc. */
 	tracehere(NULL);
 	ntraced = 0;
 }
@@ -711,7 +719,7 @@ static void
 asserttraced(int atleast)
 {
 	cr_assert_geq(ntraced, atleast);
-	cr_assert_lt(ntraced, MAXFRAMES);
+	cr_assert_lt(ntraced, MOSTFRAMES);
 	cr_assert_eq(traced[ntraced - 1], (char *)goexit + 1);
 }
 
@@ -745,7 +753,7 @@ Test(switch, backtrace_on_g0_goes_on_in_the_g, .timeout = 60)
 /* --- every instruction ---------------------------------------------------------------------- */
 
 /* Where a walk may end, and where the caller of the routine may have its sp. */
-static const char *outermost[3];
+static uintptr_t outermost[3];
 static uintptr_t callersp[8];
 static int nwalks, nbroken;
 static struct walk broken;
@@ -764,22 +772,24 @@ note(const struct walk *w)
 static void
 walktrap(int sig, siginfo_t *si, void *uc)
 {
-	static const char *const routines[] = { "gswitch", "mcall1",
-		"systemstack_switch" };
+	const uintptr_t routines[] = { AT(gswitch), AT(mcall1),
+		AT(systemstack_switch) };
+	struct regs rs;
 	struct walk w;
 	size_t i, j;
 
 	(void)sig;
 	(void)si;
-	walk(&w, uc, UNW_INIT_SIGNAL_FRAME);
+	regsofsigframe(&rs, uc);
+	walk(&w, &rs, true);
 	store_rlx(&nwalks, nwalks + 1);
 	for (i = 0; i < nelem(outermost); i++)
-		if (w.ended && strcmp(last(&w), outermost[i]) == 0)
+		if (w.ended && last(&w) == outermost[i])
 			break;
 	if (i == nelem(outermost))
 		note(&w);
 	for (i = 0; i < nelem(routines) && w.n > 1; i++) {
-		if (strcmp(w.name[0], routines[i]) != 0)
+		if (w.start[0] != routines[i])
 			continue;
 		for (j = 0; j < nelem(callersp) && callersp[j] != 0; j++)
 			if (callersp[j] == w.sp[1])
@@ -790,11 +800,12 @@ walktrap(int sig, siginfo_t *si, void *uc)
 }
 
 static void
-walkon(int sig, const char *a, const char *b, const char *c)
+walkon(int sig, uintptr_t a, uintptr_t b, uintptr_t c)
 {
 	struct sigaction sa = { .sa_sigaction = walktrap,
 		.sa_flags = SA_SIGINFO };
 
+	loadimages();
 	outermost[0] = a;
 	outermost[1] = b;
 	outermost[2] = c;
@@ -808,8 +819,8 @@ assertwalks(int atleast, uintptr_t sp1, uintptr_t sp2, uintptr_t sp3)
 	int i;
 
 	cr_assert_geq(nwalks, atleast);
-	cr_assert_eq(nbroken, 0, "%d of %d, the first in %s to %s", nbroken,
-	    nwalks, broken.name[0], last(&broken));
+	cr_assert_eq(nbroken, 0, "%d of %d, the first in %#lx to %#lx", nbroken,
+	    nwalks, broken.start[0], last(&broken));
 	cr_assert_neq(callersp[0], 0);
 	for (i = 0; callersp[i] != 0; i++)
 		cr_assert(callersp[i] == sp1 || callersp[i] == sp2 ||
@@ -840,7 +851,7 @@ SWITCHTEST(each_instruction_of_gswitch_unwinds_to_goexit)
 {
 	uintptr_t entry;
 
-	walkon(SIGTRAP, "goexit", "goexit", "goexit");
+	walkon(SIGTRAP, AT(goexit), AT(goexit), AT(goexit));
 	peer = context(switchback);
 	entry = peer->sched.sp;
 	stepper = context(stepsgswitch);
@@ -867,7 +878,7 @@ SWITCHTEST(each_instruction_of_mcall_and_gogo_unwinds_to_an_end)
 	struct g *g0 = schedcontext();
 
 	/* Until it knows where it goes, gogo has no caller. */
-	walkon(SIGTRAP, "goexit", "mcall1", "gogo");
+	walkon(SIGTRAP, AT(goexit), AT(mcall1), AT(gogo));
 	stepper = context(stepsmcall);
 	gswitch(&home, &stepper->sched, g0);
 	assertwalks(40, stepper->sched.sp, 0, 0);
@@ -885,7 +896,7 @@ SWITCHTEST(each_instruction_of_systemstack_switch_unwinds_to_goexit)
 {
 	struct g *g0 = schedcontext();
 
-	walkon(SIGTRAP, "goexit", "goexit", "goexit");
+	walkon(SIGTRAP, AT(goexit), AT(goexit), AT(goexit));
 	stepper = context(stepssystemstack);
 	gswitch(&home, &stepper->sched, g0);
 	assertwalks(40, callersp[0], 0, 0);
@@ -911,7 +922,7 @@ switches(void *arg)
 {
 	(void)arg;
 	/* Home's frames, which end elsewhere, get none of the signals. */
-	walkon(SIGUSR1, "goexit", "goexit", "goexit");
+	walkon(SIGUSR1, AT(goexit), AT(goexit), AT(goexit));
 	switching = true;
 	while (!stop)
 		gswitch(&stepper->sched, &peer->sched, NULL);

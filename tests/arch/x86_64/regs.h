@@ -170,23 +170,4 @@ samefpenv(struct fpenv a, struct fpenv b)
 	return a.mxcsr == b.mxcsr && a.fpcw == b.fpcw && a.fpsw == b.fpsw;
 }
 
-/* --- contexts for unwinders ------------------------------------------------------ */
-
-/* The context of whoever is saved in b, as a signal handler would find it. */
-static inline void
-gobufcontext(ucontext_t *uc, const struct gobuf *b)
-{
-	greg_t *r = uc->uc_mcontext.gregs;
-
-	*uc = (ucontext_t){ 0 };
-	r[REG_RIP] = (greg_t)b->pc;
-	r[REG_RSP] = (greg_t)b->sp;
-	r[REG_RBP] = (greg_t)b->bp;
-	r[REG_RBX] = (greg_t)b->bx;
-	r[REG_R12] = (greg_t)b->r12;
-	r[REG_R13] = (greg_t)b->r13;
-	r[REG_R14] = (greg_t)b->r14;
-	r[REG_R15] = (greg_t)b->r15;
-}
-
 #endif
