@@ -32,6 +32,7 @@ OBJ := $(B)/obj/$(BUILD)
 LIB := $(OUT)/libgmpthread.so
 GMPRUN := $(OUT)/gmprun
 GMPTOP := $(OUT)/gmp-top
+MAN := $(wildcard tools/man/*.[17])
 # Where gdb looks for what belongs to the library.
 GMPGDB := $(LIB)-gdb.py
 
@@ -234,8 +235,9 @@ LINT_gcc := -Werror -Wduplicated-cond -Wlogical-op -Wjump-misses-init \
 LINT_clang := -Werror -Watomic-implicit-seq-cst -Wthread-safety \
 	-Wnull-dereference
 
-lint: ## layers, exported symbols, both compilers, static analysis, layout
+lint: ## layers, manual, symbols, both compilers, static analysis, layout
 	tools/lint/layers
+	mandoc -T lint -W warning $(MAN)
 	$(MAKE) --no-print-directory B=$(B)/lint/gcc CC=gcc WERROR='$(LINT_gcc)'
 	$(MAKE) --no-print-directory B=$(B)/lint/clang CC=clang \
 	    WERROR='$(LINT_clang)'
@@ -254,17 +256,30 @@ format: ## lays the sources out as .clang-format says
 
 # --- install ----------------------------------------------------------------
 
+DOC := $(DESTDIR)$(PREFIX)/share/doc/libgmpthread
+
 install: all ## into $(DESTDIR)$(PREFIX)
 	install -D -m 755 $(LIB) $(DESTDIR)$(PREFIX)/lib/libgmpthread.so
 	install -D -m 755 $(GMPRUN) $(DESTDIR)$(PREFIX)/bin/gmprun
 	install -D -m 755 $(GMPTOP) $(DESTDIR)$(PREFIX)/bin/gmp-top
 	install -D -m 644 tools/gmp-gdb.py \
 	    $(DESTDIR)$(PREFIX)/lib/libgmpthread.so-gdb.py
+	install -D -m 644 README.md $(DOC)/README.md
+	@for page in $(MAN); do \
+	    dir=$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}; \
+	    install -d $$dir && rm -f $$dir/$${page##*/} && \
+	    sed 's,/usr/local,$(PREFIX),g' $$page >$$dir/$${page##*/} && \
+	    chmod 644 $$dir/$${page##*/} || exit 1; \
+	done
 
 uninstall: ## removes what install wrote
 	rm -f $(DESTDIR)$(PREFIX)/lib/libgmpthread.so
 	rm -f $(DESTDIR)$(PREFIX)/lib/libgmpthread.so-gdb.py
 	rm -f $(DESTDIR)$(PREFIX)/bin/gmprun $(DESTDIR)$(PREFIX)/bin/gmp-top
+	rm -f $(DOC)/README.md
+	@for page in $(MAN); do \
+	    rm -f $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
+	done
 
 clean: ## removes everything that was built
 	rm -rf $(B)
@@ -274,7 +289,7 @@ clean: ## removes everything that was built
 # The last ones are the programs of the matrix.
 DEMO_PACKAGES := gcc libc6-dev make python3 libncurses-dev libjson-c-dev \
 	systemtap-sdt-dev libdw-dev libiberty-dev libunwind-14-dev
-PACKAGES = $(DEMO_PACKAGES) pkg-config libcriterion-dev gdb \
+PACKAGES = $(DEMO_PACKAGES) pkg-config libcriterion-dev gdb mandoc \
 	$(shell sed 's/\#.*//' tests/compat/packages 2>/dev/null)
 
 deps: ## installs the Debian or Ubuntu packages that are missing

@@ -126,8 +126,15 @@ class Make(Case):
             self.assertEqual(self.files(), [
                 f"{prefix}/bin/gmp-top", f"{prefix}/bin/gmprun",
                 f"{prefix}/lib/libgmpthread.so",
-                f"{prefix}/lib/libgmpthread.so-gdb.py"])
+                f"{prefix}/lib/libgmpthread.so-gdb.py",
+                f"{prefix}/share/doc/libgmpthread/README.md",
+                f"{prefix}/share/man/man1/gmp-top.1",
+                f"{prefix}/share/man/man1/gmprun.1",
+                f"{prefix}/share/man/man7/libgmpthread.7"])
             where = self.dir + prefix
+            with open(f"{where}/share/man/man7/libgmpthread.7",
+                      encoding="ascii") as f:
+                self.assertIn(f"{prefix}/lib/libgmpthread.so", f.read())
             out = run(f"{where}/bin/gmprun", "printenv", "LD_PRELOAD").stdout
             self.assertEqual(out, f"{where}/lib/libgmpthread.so\n")
             result = self.make("uninstall", *args)
