@@ -5,9 +5,7 @@
  * both directions.  Waiters are blocked meanwhile, some with a time limit.
  * guest: timeout=120
  */
-#include "guest.h"
-
-#include <sys/mman.h>
+#include "other.h"
 
 enum { KINDS = 5 };
 
@@ -17,7 +15,6 @@ struct shared {
 	int result[KINDS];
 };
 static struct shared *s;
-static int fd;
 static const char *const names[KINDS] = { "normal", "recursive", "errorcheck",
 	"inheriting", "inheriting recursive" };
 
@@ -97,20 +94,8 @@ otherprogram(const char *what)
 static pid_t
 start(const char *what, int alone)
 {
-	char number[16];
-	pid_t pid;
+	pid_t pid = otherstart(what, alone);
 
-	fflush(stdout);
-	snprintf(number, sizeof number, "%d", fd);
-	pid = fork();
-	MUST(pid >= 0);
-	if (pid == 0) {
-		if (alone)
-			unsetenv("LD_PRELOAD");
-		execl("/proc/self/exe", "mutex_robust_kill", what, number,
-		    (char *)NULL);
-		_exit(127);
-	}
 	await(&s->held);
 	return pid;
 }
@@ -270,14 +255,7 @@ unmaps(void *arg)
 int
 main(int argc, char **argv)
 {
-	if (argc > 2) {
-		fd = atoi(argv[2]);
-	} else {
-		fd = memfd_create("mutexes", 0);
-		MUST(fd >= 0 && ftruncate(fd, sizeof *s) == 0);
-	}
-	s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	MUST(s != MAP_FAILED);
+	s = othermemory(sizeof *s, argv);
 	if (argc > 2)
 		return otherprogram(argv[1]);
 	for (int alone = 0; alone < 2; alone++) {
