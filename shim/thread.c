@@ -222,10 +222,10 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	    gthreadof(needg())->changed;
 	a.bound = changed;
 	err = newproc(&a, &gp);
-	if (err == -ECHILD && threadsinit() != MODE_OFF)
-		return create(t, attr, fn, c11fn, arg);
 	if (err != 0)
-		return -err;
+		return err == -ECHILD && threadsinit() != MODE_OFF
+		    ? create(t, attr, fn, c11fn, arg)
+		    : -err;
 	me = gthreadof(getg());
 	th = gthreadof(gp);
 	th->state = detach == PTHREAD_CREATE_DETACHED ? DETACHED : RUNNING;

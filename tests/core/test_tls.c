@@ -609,7 +609,8 @@ Test(tls, forks_child_links_its_contexts_once)
 static void
 isinert(void)
 {
-	must(getg() == NULL);
+	must(gisforeign(getg()) && giskthread(getg()));
+	must(gtid(getg()) == getpid());
 	must(schedmode() == MODE_OFF);
 	must(!ong());
 }
