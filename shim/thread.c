@@ -224,7 +224,7 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	err = newproc(&a, &gp);
 	if (err != 0)
 		return err == -ECHILD && threadsinit() != MODE_OFF
-		    ? create(t, attr, fn, c11fn, arg)
+		    ? create(t, attr, fn, c11fn, arg, caller)
 		    : -err;
 	me = gthreadof(getg());
 	th = gthreadof(gp);
