@@ -7,7 +7,7 @@
  *	vfork.S	vfork(), which returns twice
  *	clone.S	clonethread()
  *	cpu.h	procyield(), threadpointer(), rawsyscall(), cpuinit(), cpuswitch(),
- *		LOADINC()
+ *		LOADINC(), LOADINCUNLESS()
  *	cpu.c	what the processor can do
  *	sigframe.h	the frame of a signal handler: what it interrupted, and how to
  *		move it; the kernel's struct sigaction

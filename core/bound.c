@@ -195,11 +195,22 @@ adoptg(void)
 	return gp;
 }
 
-/* Before the first foreign thread can be there. */
+/* Before the first foreign thread that is not the only one. */
 void
 boundinit(void)
 {
 	haveendkey = oskeycreate(&endkey, releaseforeign);
+}
+
+/* The process has no scheduler: its first thread ends in libc. */
+void
+boundmain(void)
+{
+	struct g *gp = needg();
+
+	/* It may have been adopted before, or be the child of a fork. */
+	if (haveendkey)
+		oskeyset(endkey, gp);
 }
 
 /* --- born bound ----------------------------------------------------------- */

@@ -120,7 +120,7 @@ start(void)
 	setcoarsetime(sched.starttime);
 	if (envmode == MODE_BOUND || foreignruntime()) {
 		procresize(1);
-		needg();
+		boundmain();
 		xadd_rlx(&sched.ncreated, 1);
 		statsinit();
 		statswrite();

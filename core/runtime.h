@@ -268,6 +268,7 @@ void freebound(struct g *gp);
 void unlockosthread(struct g *gp);
 void bindhere(struct g *gp);
 void boundinit(void);
+void boundmain(void);
 void boundforkchild(struct g *self);
 
 /* cputime.c */
