@@ -624,7 +624,7 @@ class Screen(TopCase):
         self.key("q/sleeps\n")
         self.until("3 of 4")
         self.key("\n")
-        self.until("start routine")
+        self.until("started at")
         self.key("qq")
         self.assertEqual(self.ended(), 0)
 

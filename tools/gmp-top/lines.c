@@ -85,6 +85,20 @@ g_head(const struct model *m, int columns, char *buf, size_t n)
 		    "STACK", "WAITS FOR");
 }
 
+/* With few columns who holds it is worth more than its address. */
+static const char *
+brief_wait(const struct model *m, const struct snapg *g, char *buf, size_t n)
+{
+	const struct snapg *owner = model_bytid(m, g->owner);
+	char name[17];
+
+	if (g->status != SNAPGWAITING || owner == NULL)
+		return describe_wait(m, g, buf, n);
+	snprintf(buf, n, "%s of %llu %s", snapshot_reason(g),
+	    (unsigned long long)owner->goid, snapshot_gname(owner, name));
+	return buf;
+}
+
 void
 g_line(const struct model *m, const struct row *r, int columns, char *buf,
     size_t n)
@@ -97,7 +111,10 @@ g_line(const struct model *m, const struct row *r, int columns, char *buf,
 	int len;
 
 	format_ns(since, waited != 0 ? (double)waited : -1);
-	describe_wait(m, g, wait, sizeof(wait));
+	if (columns < WIDE)
+		brief_wait(m, g, wait, sizeof(wait));
+	else
+		describe_wait(m, g, wait, sizeof(wait));
 	if (g->m >= 0)
 		snprintf(mm, sizeof(mm), "%d", g->m);
 	if (columns < WIDE) {
@@ -134,7 +151,7 @@ wait_line(const struct model *m, const struct waitfor *w, char *buf, size_t n)
 	const struct snapg *first = &m->now.g[w->first];
 
 	snprintf(buf, n, "%7zu %8llu  %-28s  %s", w->n,
-	    (unsigned long long)first->goid,
+	    (unsigned long long)w->goid,
 	    describe_wait(m, &g, wait, sizeof(wait)),
 	    describe_chain(m, first, chain, sizeof(chain)));
 }

@@ -132,7 +132,7 @@ by_addr(const void *a, const void *b)
 
 	if (x->addr != y->addr)
 		return x->addr < y->addr ? -1 : 1;
-	return (x->first > y->first) - (x->first < y->first);
+	return (x->goid > y->goid) - (x->goid < y->goid);
 }
 
 static int
@@ -166,7 +166,8 @@ set_waits(struct model *m)
 				.owner = g->owner,
 				.fd = g->fd,
 				.n = 1,
-				.first = (uint32_t)i };
+				.first = (uint32_t)i,
+				.goid = g->goid };
 	}
 	qsort(w, n, sizeof(*w), by_addr);
 	for (i = j = 0; i < n; i++) {

@@ -30,7 +30,8 @@ struct waitfor {
 	int32_t owner;	/* tid of who has it, or 0 */
 	int32_t fd;	/* or -1 */
 	size_t n;	/* who wait */
-	uint32_t first; /* of them */
+	uint32_t first; /* of them, by goid */
+	uint64_t goid;
 };
 
 struct model {
