@@ -517,8 +517,20 @@ class Life(TopCase):
             else:
                 p.child.kill()
             p.child.wait()
-            self.assertEqual(top.communicate(timeout=60)[1], "")
+            self.assertEqual(top.communicate(timeout=60)[1],
+                             f"gmp-top: {p.pid}: the process has ended\n")
             self.assertEqual(top.returncode, 0)
+
+    def test_an_exec_is_named(self):
+        p = self.program()
+        p.started("sleeps 3")
+        top = subprocess.Popen([GMPTOP, "-b", "-d", "0.05", str(p.pid)],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+        top.stdout.readline()
+        p.do("exec")
+        self.assertIn("runs another program", top.communicate(timeout=60)[1])
+        self.assertEqual(top.returncode, 0)
 
     def test_a_stopped_process_is_named(self):
         p = self.program()
@@ -587,7 +599,6 @@ class Screen(TopCase):
             os.execv(GMPTOP, [GMPTOP, *args])
         self.addCleanup(os.close, fd)
         self.fd, self.top = fd, pid
-        self.before = termios.tcgetattr(fd)
 
     def until(self, text):
         seen = b""
@@ -651,6 +662,36 @@ class Screen(TopCase):
             self.until("watchedprog")
             os.kill(self.top, sig)
             self.assertEqual(os.WTERMSIG(self.ended()), sig)
+
+    def test_a_target_that_dies(self):
+        p = self.program()
+        p.started("sleeps 1")
+        self.start(str(p.pid))
+        self.until("watchedprog")
+        p.child.kill()
+        p.child.wait()
+        self.until("the process has ended")
+        self.key("2g\nq")
+        self.key("q")
+        # After the screen is gone, so that it stays.
+        self.assertIn(
+            b"\x1b[?1049l",
+            self.until(f"gmp-top: {p.pid}: the process has ended\r\n"))
+        self.assertTrue(termios.tcgetattr(self.fd)[3] & termios.ECHO)
+        self.assertEqual(os.waitpid(self.top, 0)[1], 0)
+
+    def test_a_deadlock_is_seen(self):
+        p = self.program()
+        p.do("cycle mwj")
+        p.until(lambda x: x["deadlocks"])
+        self.start("-s", "wait", str(p.pid))
+        self.until("DEADLOCK (w)")
+        self.key("3")
+        self.until("3 threads wait for one another")
+        self.key("\x1b[B\n")
+        self.until("started at")
+        self.key("qqq")
+        self.assertEqual(self.ended(), 0)
 
     def test_the_list(self):
         p = self.program()

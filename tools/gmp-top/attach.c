@@ -175,7 +175,7 @@ attach(struct target *t, pid_t pid)
 	memset(t, 0, sizeof(*t));
 	t->pid = pid;
 	t->fd = -1;
-	tid = publisher(pid);
+	t->tid = tid = publisher(pid);
 	if (tid == 0 && errno != 0)
 		return no_way(errno);
 	if (tid == 0)
@@ -233,11 +233,12 @@ milliseconds(void)
 }
 
 static bool
-exists(pid_t pid)
+exists(pid_t pid, pid_t tid)
 {
 	char path[64], line[512], *state;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid,
+	    (int)tid);
 	if (!read_line(path, line, sizeof(line)))
 		return false;
 	state = strrchr(line, ')');
@@ -257,8 +258,10 @@ await(struct target *t, uint32_t request)
 		if (seq % 2 == 0 &&
 		    (int32_t)(load(&t->hdr->answered) - request) >= 0)
 			return NULL;
-		if (!exists(t->pid))
+		if (!exists(t->pid, t->pid))
 			return "the process has ended";
+		if (!exists(t->pid, t->tid))
+			return "the process runs another program now";
 		if (milliseconds() > until)
 			return "the process does not answer: is it stopped?";
 		syscall(SYS_futex, &t->hdr->seq, FUTEX_WAIT, seq, &turn, NULL,

@@ -9,6 +9,7 @@
 
 struct target {
 	pid_t pid;
+	pid_t tid;	     /* of the thread that publishes */
 	int fd;		     /* the snapshot's file */
 	struct snaphdr *hdr; /* its header, mapped: volatile, and not trusted */
 	char *buf;	     /* what was read of it */

@@ -186,6 +186,8 @@ find(const char *target)
 
 /* --- the loops ------------------------------------------------------------------------- */
 
+static const char *ended; /* why there will be no other look, or NULL */
+
 /*
  * False when the process has ended since the first look.  With stacks, those of the
  * G stackof, or of all when that is 0.
@@ -202,6 +204,7 @@ look(struct target *t, struct model *m, struct symbols *sy, bool stacks,
 		if (m->now.h.magic == 0)
 			fail(1, "%d: %s", (int)t->pid, why);
 		screen_message(why);
+		ended = why;
 		return false;
 	}
 	if (!model_next(m, &s))
@@ -321,6 +324,8 @@ main(int argc, char **argv)
 	else
 		interactive(&t, &m, &sy, &o);
 	screen_close();
+	if (ended != NULL)
+		fprintf(stderr, "gmp-top: %d: %s\n", (int)pid, ended);
 	symbols_free(&sy);
 	model_free(&m);
 	detach(&t);
