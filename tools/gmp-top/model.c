@@ -159,8 +159,8 @@ set_waits(struct model *m)
 	for (i = 0; i < m->now.ng; i++) {
 		const struct snapg *g = &m->now.g[i];
 
-		if (g->status == SNAPGWAITING && g->waitaddr != 0)
-			w[n++] = (struct waitfor){ .addr = g->waitaddr,
+		if (g->status == SNAPGWAITING && g->waitaddr != 0) {
+			w[n] = (struct waitfor){ .addr = g->waitaddr,
 				.reason = g->reason,
 				.flags = g->flags,
 				.owner = g->owner,
@@ -168,6 +168,8 @@ set_waits(struct model *m)
 				.n = 1,
 				.first = (uint32_t)i,
 				.goid = g->goid };
+			n++;
+		}
 	}
 	qsort(w, n, sizeof(*w), by_addr);
 	for (i = j = 0; i < n; i++) {

@@ -13,6 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define MAXFIELD 300 /* characters of a name */
+
 /* --- the files ---------------------------------------------------------------- */
 
 /*
@@ -80,7 +82,7 @@ put_field(FILE *out, const char *s)
 {
 	size_t i;
 
-	for (i = 0; s[i] != '\0' && i < 300; i++)
+	for (i = 0; i < MAXFIELD && s[i] != '\0'; i++)
 		fputc(s[i] >= ' ' && s[i] < 0x7f ? s[i] : '?', out);
 }
 

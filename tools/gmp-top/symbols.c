@@ -71,16 +71,20 @@ grow(struct symbols *sy)
 	struct code *code;
 	uint32_t *slot;
 
-	if (sy->ncode < sy->cap)
+	if (sy->code != NULL && sy->ncode < sy->cap)
 		return true;
-	code = realloc(sy->code, cap * sizeof(*code));
-	if (code == NULL)
-		return false;
-	sy->code = code;
+	code = calloc(cap, sizeof(*code));
 	slot = calloc(2 * cap, sizeof(*slot));
-	if (slot == NULL)
+	if (code == NULL || slot == NULL) {
+		free(code);
+		free(slot);
 		return false;
+	}
+	if (sy->ncode > 0)
+		memcpy(code, sy->code, sy->ncode * sizeof(*code));
+	free(sy->code);
 	free(sy->slot);
+	sy->code = code;
 	sy->slot = slot;
 	sy->cap = cap;
 	sy->mask = 2 * cap - 1;
@@ -205,7 +209,9 @@ read_answer(int fd, int ms)
 	char *buf = malloc(cap), *more;
 	ssize_t r;
 
-	while (buf != NULL && n < MAXANSWER) {
+	if (buf == NULL)
+		return NULL;
+	while (n < MAXANSWER) {
 		left = until - milliseconds();
 		if (left <= 0 || (poll(&p, 1, (int)left) < 0 && errno != EINTR))
 			break;
@@ -222,8 +228,7 @@ read_answer(int fd, int ms)
 			break;
 		n += r > 0 ? (size_t)r : 0;
 	}
-	if (buf != NULL)
-		buf[n] = '\0';
+	buf[n] = '\0';
 	return buf;
 }
 
