@@ -471,6 +471,113 @@ class States(TopCase):
                              [101] * 20)
 
 
+CPP_SOURCE = r"""
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+#include <thread>
+#include <unistd.h>
+
+namespace shop {
+std::mutex lock;
+
+template <typename T> struct Counter {
+	T seen = 0;
+	__attribute__((noinline)) void
+	take(T n)
+	{
+		seen += n;
+		lock.lock();
+		seen += n;
+	}
+};
+}
+
+int
+main()
+{
+	shop::Counter<long> counter;
+
+	shop::lock.lock();
+	std::thread t([&] { counter.take(3); });
+	puts("ready");
+	fflush(stdout);
+	char c;
+	while (read(0, &c, 1) > 0)
+		;
+}
+"""
+
+
+class Stacks(TopCase):
+    def stacks(self, p, *options):
+        p.look()
+        r = run(GMPTOP, "--stacks", *options, str(p.pid))
+        self.assertEqual(r.returncode, 0, r.stderr)
+        return r.stdout
+
+    def build(self, name, source, *flags, compiler="gcc", language="c"):
+        path = os.path.join(self.temp.name, name)
+        subprocess.run([compiler, "-x", language, "-", "-O1", "-pthread", "-o",
+                        path, *flags], input=source, text=True, check=True)
+        return path
+
+    def start(self, path):
+        p = Program(path)
+        self.addCleanup(p.end)
+        return p
+
+    def test_equal_ones_together(self):
+        p = self.program()
+        p.do("cycle mwj")
+        p.do("waits 7")
+        p.do("sleeps 3")
+        p.until(lambda x: count(x, state="waiting") == 14 and x["deadlocks"])
+        text = self.stacks(p)
+        self.assertRegex(text, r"7 goroutines .*\[cond, [^]]*\]:\n"
+                         r"(\t.*\n)*\twaits\+0x[0-9a-f]+\n")
+        self.assertRegex(text, r"3 goroutines .*\[sleep, [^]]*\]:\n"
+                         r"(\t.*\n)*\tsleeps\+0x[0-9a-f]+\n")
+        self.assertRegex(text, r'goroutine \d+ "link0" tid \d+ \[mutex '
+                         r"0x[0-9a-f]+ held by \d+ link1, [^]]*\]:\n")
+        self.assertIn("deadlock: 3 threads wait for one another", text)
+        self.assertEqual(text.count("created by"), 5)
+        chosen = self.stacks(p, "-f", "link")
+        self.assertIn("started at linked\n", chosen)
+        self.assertNotIn("sleeps", chosen)
+        look = json.loads(self.stacks(p, "--json"))
+        for g in look["gs"]:
+            if g["name"] == "link2":
+                self.assertTrue(any(
+                    f.get("function", "").startswith("linked+0x")
+                    for f in g["stack"]))
+
+    def test_cpp_and_stripped(self):
+        for name, flag in ("shop", "-g"), ("stripped", "-s"):
+            p = self.start(self.build(name, CPP_SOURCE, flag, compiler="g++",
+                                      language="c++"))
+            p.until(lambda x: count(x, reason="mutex") == 1)
+            text = self.stacks(p)
+            if name == "shop":
+                self.assertIn("\tshop::Counter<long>::take", text)
+                self.assertIn("\tstd::thread::_State_impl<", text)
+                self.assertRegex(text, r"\t\t.*<stdin>:17\n")
+            else:
+                self.assertNotIn("take", text)
+                self.assertRegex(text, r"\t\?\n\t\t/.*/stripped\+0x[0-9a-f]+")
+
+    def test_a_file_that_was_replaced_says_nothing(self):
+        path = self.build("replaced", PROGRAM_SOURCE)
+        p = self.start(path)
+        p.do("waits 1")
+        p.until(lambda x: count(x, reason="cond") == 1)
+        self.assertIn("\twaits", self.stacks(p))
+        os.unlink(path)
+        self.assertNotIn("\twaits", self.stacks(p))
+        self.build("replaced", PROGRAM_SOURCE + "int another;")
+        self.assertNotIn("\twaits", self.stacks(p))
+
+
 class Life(TopCase):
     def test_before_the_first_thread(self):
         p = self.program()
@@ -635,7 +742,7 @@ class Screen(TopCase):
         self.key("q/sleeps\n")
         self.until("3 of 4")
         self.key("\n")
-        self.until("started at")
+        self.until("started at sleeps")
         self.key("qq")
         self.assertEqual(self.ended(), 0)
 

@@ -537,8 +537,7 @@ Test(top, equal_stacks_stand_together)
 	text = stacks();
 	cr_assert_str_eq(text,
 	    "process 42, prog, 6 threads\n\n"
-	    "3 goroutines 1-2, 5 [mutex, 3.0s at the most, 1.0s at the "
-	    "least]:\n"
+	    "3 goroutines 1-2, 5 [mutex, 1.0s to 3.0s]:\n"
 	    "\t?\n\t\t/no/such?file+0x810\n"
 	    "\t?\n\t\t/no/such?file+0x820\n\n"
 	    "goroutine 3 \"worker\" tid 1002 [running]:\n"

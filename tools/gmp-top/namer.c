@@ -86,13 +86,16 @@ put_field(FILE *out, const char *s)
 		fputc(s[i] >= ' ' && s[i] < 0x7f ? s[i] : '?', out);
 }
 
-/* C++'s and Rust's in words; others as they are. */
+/* C++'s and Rust's in words; others as they are, without the symbol's version. */
 static void
 put_function(FILE *out, const char *name)
 {
 	char *words = cplus_demangle(name, DMGL_AUTO);
+	char plain[MAXFIELD + 1];
 
-	put_field(out, words != NULL ? words : name);
+	snprintf(plain, sizeof(plain), "%s", name);
+	plain[strcspn(plain, "@")] = '\0';
+	put_field(out, words != NULL ? words : plain);
 	free(words);
 }
 
@@ -107,6 +110,14 @@ put_place(FILE *out, const char *file, int line)
 	fputc('\n', out);
 }
 
+/* C++'s and Rust's, which say more than the name in the source. */
+static bool
+is_mangled(const char *name)
+{
+	return name != NULL &&
+	    (strncmp(name, "_Z", 2) == 0 || strncmp(name, "_R", 2) == 0);
+}
+
 static const char *
 die_name(Dwarf_Die *die)
 {
@@ -115,7 +126,7 @@ die_name(Dwarf_Die *die)
 
 	name = dwarf_formstring(
 	    dwarf_attr_integrate(die, DW_AT_linkage_name, &attr));
-	return name != NULL ? name : dwarf_diename(die);
+	return is_mangled(name) ? name : dwarf_diename(die);
 }
 
 static int
@@ -153,7 +164,9 @@ put_inlined(FILE *out, size_t i, Dwfl_Module *mod, uint64_t pc,
 		    tag != DW_TAG_subprogram)
 			continue;
 		name = die_name(&outer[j]);
-		if (tag == DW_TAG_subprogram && symbol == NULL)
+		/* Without ".isra.0", and what the source calls it. */
+		if (tag == DW_TAG_subprogram && name != NULL &&
+		    !is_mangled(symbol))
 			symbol = name;
 		if (tag == DW_TAG_subprogram)
 			break;
@@ -202,7 +215,9 @@ name_pc(FILE *out, size_t i, Dwfl *dwfl, uint64_t pc,
 		return;
 	fprintf(out, "%zu\t", i);
 	put_function(out, symbol);
-	fprintf(out, "+0x%llx\t", (unsigned long long)offset);
+	if (offset != 0)
+		fprintf(out, "+0x%llx", (unsigned long long)offset);
+	fputc('\t', out);
 	put_field(out, in->path);
 	fprintf(out, "+0x%llx\n", (unsigned long long)(pc - in->bias));
 }

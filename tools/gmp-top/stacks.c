@@ -28,10 +28,13 @@ base(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-/* On one line, or with the place on the next; each inlined function by itself. */
+/*
+ * On one line, or with the place on the next; of the functions that are inlined
+ * there no more than n, the innermost first.
+ */
 static void
-put_code(const struct symbols *sy, uint64_t pc, const char *what, bool brief,
-    FILE *out)
+put_code(const struct symbols *sy, uint64_t pc, size_t n, const char *what,
+    bool brief, FILE *out)
 {
 	const struct code *c = symbols_of(sy, pc);
 	const struct frame *f;
@@ -41,12 +44,12 @@ put_code(const struct symbols *sy, uint64_t pc, const char *what, bool brief,
 		fprintf(out, "%s0x%llx\n", what, (unsigned long long)pc);
 		return;
 	}
-	for (i = 0; i < c->n; i++) {
+	for (i = 0; i < n && i < c->n; i++) {
 		f = &c->frame[i];
 		fprintf(out, "%s%s%s%s%s\n", what,
 		    f->function != NULL ? f->function : "?",
-		    i + 1 < c->n ? " (inlined)" : "", brief ? "  " : "\n\t\t",
-		    brief ? base(f->place) : f->place);
+		    n > 1 && i + 1 < c->n ? " (inlined)" : "",
+		    brief ? "  " : "\n\t\t", brief ? base(f->place) : f->place);
 	}
 }
 
@@ -58,7 +61,7 @@ put_frames(const struct symbols *sy, const struct snapstack *stack, bool brief,
 	uint32_t i, again;
 
 	for (i = 0; i < stack->n; i += again + 1) {
-		put_code(sy, stack->pc[i], indent, brief, out);
+		put_code(sy, stack->pc[i], SIZE_MAX, indent, brief, out);
 		for (again = 0; i + again + 1 < stack->n &&
 		     stack->pc[i + again + 1] == stack->pc[i];)
 			again++;
@@ -74,9 +77,9 @@ put_origin(const struct symbols *sy, const struct snapg *g, bool brief,
     FILE *out)
 {
 	if (g->startpc != 0)
-		put_code(sy, g->startpc, "started at ", brief, out);
+		put_code(sy, g->startpc, 1, "started at ", brief, out);
 	if (g->createdpc != 0)
-		put_code(sy, g->createdpc, "created by ", brief, out);
+		put_code(sy, g->createdpc, 1, "created by ", brief, out);
 }
 
 void
@@ -169,7 +172,7 @@ put_state(const struct model *m, const struct group *gr, FILE *out)
 {
 	const struct snapg *g = gr->first->g;
 	uint64_t least = UINT64_MAX, most = 0, waited;
-	char wait[96], a[16], b[16];
+	char wait[96], a[16] = "0ns", b[16];
 	size_t i;
 
 	for (i = 0; i < gr->n; i++) {
@@ -184,10 +187,9 @@ put_state(const struct model *m, const struct group *gr, FILE *out)
 		    gr->n == 1 ? describe_wait(m, g, wait, sizeof(wait))
 			       : snapshot_reason(g));
 	if (most != 0)
-		fprintf(out, ", %s", format_ns(b, (double)most));
-	if (least < most)
-		fprintf(out, " at the most, %s at the least",
-		    format_ns(a, (double)least));
+		fprintf(out, ", %s", format_ns(a, (double)least));
+	if (strcmp(a, format_ns(b, (double)most)) != 0)
+		fprintf(out, " to %s", b);
 	fprintf(out, "%s]:\n", g->flags & SNAPGBOUND ? ", bound" : "");
 }
 
