@@ -442,6 +442,7 @@ static void
 makeghost(struct polldesc *pd, int fd)
 {
 	int dup = pollprotect(fd);
+	struct pollwait *w;
 
 	netpolldel(fd);
 	if (dup >= 0) {
@@ -454,6 +455,12 @@ makeghost(struct polldesc *pd, int fd)
 	store_rel(&pd->fd, -1);
 	unpark(&pd->seq[POLLMODE_IN], INT_MAX, BITSET_ANY);
 	unpark(&pd->seq[POLLMODE_OUT], INT_MAX, BITSET_ANY);
+	lock(&pd->lock);
+	for (w = pd->pollers; w != NULL; w = w->next) {
+		store_rel(w->word, 1);
+		unpark(w->word, 1, BITSET_ANY);
+	}
+	unlock(&pd->lock);
 }
 
 /* One of our numbers is wanted for something else. */

@@ -54,8 +54,10 @@ struct joined {
 	int fd[MAXJOIN];
 	short events[MAXJOIN];
 	unsigned n;
-	bool toomany;	  /* or too strange: not for the netpoller */
-	bool begun;	  /* has waited: handlers are off */
+	bool toomany; /* or too strange: not for the netpoller */
+	bool begun;   /* has waited: handlers are off */
+	bool stays;   /* joined from one look to the next */
+	bool joined;
 	uint32_t word;	  /* set by an event */
 	int64_t ns;	  /* how long to wait; negative: without end */
 	int64_t deadline; /* known from the first wait on */
@@ -93,6 +95,33 @@ leaveall(struct joined *j, unsigned n)
 
 	for (i = 0; i < n; i++)
 		netpollleave(&j->wait[i]);
+	for (i = 0; i < j->n; i++)
+		netpolllook(j->fd[i], &j->look[i]);
+	j->joined = false;
+}
+
+/* False: not for the netpoller. */
+static bool
+joinall(struct joined *j)
+{
+	enum fdkind kind;
+	unsigned i;
+
+	store_rlx(&j->word, 0);
+	for (i = 0; i < j->n; i++) {
+		if (!netpolljoin(&j->wait[i], j->fd[i], &j->look[i],
+			&j->word)) {
+			leaveall(j, i);
+			return false;
+		}
+		/* Not everything gives its events by itself. */
+		kind = fdkindof(j->fd[i], POLLMODE_IN);
+		if ((j->events[i] & (POLLOUT | POLLWRNORM)) ||
+		    (kind != FDSOCKET && kind != FDNOWAIT))
+			netpollrearm(j->wait[i].pd);
+	}
+	j->joined = true;
+	return true;
 }
 
 /*
@@ -123,8 +152,7 @@ resumed(void)
 static bool
 joinwait(struct joined *j, int *r)
 {
-	enum fdkind kind;
-	unsigned i;
+	bool gone;
 
 	*r = -EPERM;
 	if (j->toomany)
@@ -140,35 +168,35 @@ joinwait(struct joined *j, int *r)
 	/* The child of a fork in a handler; no other begins now. */
 	if (!ong())
 		return false;
-	store_rlx(&j->word, 0);
-	for (i = 0; i < j->n; i++) {
-		if (!netpolljoin(&j->wait[i], j->fd[i], &j->look[i],
-			&j->word)) {
-			leaveall(j, i);
-			return false;
-		}
-		/* Not everything gives its events by itself. */
-		kind = fdkindof(j->fd[i], POLLMODE_IN);
-		if ((j->events[i] & (POLLOUT | POLLWRNORM)) ||
-		    (kind != FDSOCKET && kind != FDNOWAIT))
-			netpollrearm(j->wait[i].pd);
-	}
+	if (!j->joined && !joinall(j))
+		return false;
 	*r = cancelpending() ? -EINTR : netpollblockany(&j->word, j->deadline);
-	leaveall(j, j->n);
-	for (i = 0; i < j->n; i++)
-		netpolllook(j->fd[i], &j->look[i]);
-	if (*r == -EINTR)
-		return resumed();
-	if (*r != -ETIMEDOUT)
+	if (*r == -EINTR) {
+		/* Nothing else would be left of a number that was closed. */
+		gone = j->stays && netpollfd(j->wait[0].pd) != j->fd[0];
+		leaveall(j, j->n);
+		return resumed() && !gone;
+	}
+	if (*r == -ETIMEDOUT) {
+		*r = 0;
+		return false;
+	}
+	if (!j->stays) {
+		leaveall(j, j->n);
 		return true;
-	*r = 0;
-	return false;
+	}
+	/* What comes from here on is seen by the look, or sets it again. */
+	store_rlx(&j->word, 0);
+	fence_full();
+	return true;
 }
 
 /* The end of the call, with its result: what came since the wait is handled. */
 static int
 joinend(struct joined *j, int r)
 {
+	if (j->joined)
+		leaveall(j, j->n);
 	if (j->begun) {
 		sigreturned();
 		handlerson();
@@ -492,11 +520,26 @@ select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *tmo)
 
 /* --- epoll ---------------------------------------------------------------- */
 
+/* What the set has now, which is the one that it was joined with. */
+static int
+epollnow(const struct joined *j, int ep, struct epoll_event *ev, int n)
+{
+	struct polldesc *pd = j->wait[0].pd;
+	int fd = j->joined ? netpollhold(pd) : ep, r;
+
+	r = (int)TRY(rawsyscall(SYS_epoll_wait, fd, (long)ev, n, 0, 0, 0));
+	if (j->joined)
+		netpollrelease(pd);
+	return r;
+}
+
 /*
  * An epoll set is a descriptor that can be polled itself.  Against a kernel thread
  * that sleeps in epoll_wait() this saves a sixth of the CPU time while there are
- * few events, and costs nothing while there are many.  ns < 0: without end.
- * -EPERM: not for the netpoller; else the result, or -errno.
+ * few events, and costs nothing while there are many.  A wait goes on with its set
+ * when the number is closed (ep_poll() in the kernel), unlike poll(), which looks
+ * at the numbers anew.  ns < 0: without end.  -EPERM: not for the netpoller; else
+ * the result, or -errno.
  */
 static int
 epolljoined(int ep, struct epoll_event *ev, int n, int64_t ns,
@@ -505,11 +548,11 @@ epolljoined(int ep, struct epoll_event *ev, int n, int64_t ns,
 	struct joined j = JOINED(ns, mask);
 	int r;
 
+	j.stays = true;
 	plan(&j, ep, POLLIN);
 	cancelpoint();
 	do {
-		r = (int)TRY(
-		    rawsyscall(SYS_epoll_wait, ep, (long)ev, n, 0, 0, 0));
+		r = epollnow(&j, ep, ev, n);
 		if (r != 0 || ns == 0)
 			return joinend(&j, r);
 	} while (joinwait(&j, &r));
