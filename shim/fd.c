@@ -252,6 +252,7 @@ fdduplicated(int from, int to)
 	forget(b);
 	store_rlx(&b->kind[POLLMODE_IN], load_rlx(&a->kind[POLLMODE_IN]));
 	store_rlx(&b->kind[POLLMODE_OUT], load_rlx(&a->kind[POLLMODE_OUT]));
+	store_rlx(&b->signals, load_rlx(&a->signals));
 	store_rlx(&a->private, false);
 }
 

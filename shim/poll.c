@@ -217,8 +217,7 @@ withsignals(struct pollfd *fds, nfds_t n, int r)
 		return r;
 	for (i = 0; i < n; i++) {
 		if ((fds[i].events & POLLIN) == 0 ||
-		    (fds[i].revents & POLLIN) != 0 ||
-		    !sigfdready(fdsignals(fds[i].fd)))
+		    (fds[i].revents & POLLIN) != 0 || !sigfdpolls(fds[i].fd))
 			continue;
 		r += fds[i].revents == 0;
 		fds[i].revents |= POLLIN;
@@ -370,8 +369,7 @@ selectnow(int n, fd_set *r, fd_set *w, fd_set *e)
 	/* As in withsignals(). */
 	for (fd = 0; unlikely(load_rlx(&sigfds) != 0) && r != NULL && fd < n;
 	     fd++)
-		if (FD_ISSET(fd, r) && !FD_ISSET(fd, &nr) &&
-		    sigfdready(fdsignals(fd))) {
+		if (FD_ISSET(fd, r) && !FD_ISSET(fd, &nr) && sigfdpolls(fd)) {
 			FD_SET(fd, &nr);
 			ready++;
 		}
@@ -530,7 +528,7 @@ epollnow(const struct joined *j, int ep, struct epoll_event *ev, int n)
 	r = (int)TRY(rawsyscall(SYS_epoll_wait, fd, (long)ev, n, 0, 0, 0));
 	if (j->joined)
 		netpollrelease(pd);
-	return r;
+	return sigfdevents(ep, ev, n, r);
 }
 
 /*
@@ -568,7 +566,7 @@ epoll_wait(int ep, struct epoll_event *ev, int n, int ms)
 	int r = epolljoined(ep, ev, n, ms < 0 ? -1 : ms * 1000000ll, NULL);
 	if (r != -EPERM)
 		return (int)ioresult(r);
-	return HANDOFF(libc.epoll_wait(ep, ev, n, ms));
+	return sigfdevents(ep, ev, n, HANDOFF(libc.epoll_wait(ep, ev, n, ms)));
 }
 
 EXPORT int
@@ -581,12 +579,14 @@ epoll_pwait(int ep, struct epoll_event *ev, int n, int ms, const sigset_t *mask)
 	if (!ong())
 		return OPENED(mask, libc.epoll_pwait(ep, ev, n, ms, mask));
 	if (ms == 0)
-		return ANNOUNCE(
-		    OPENED(mask, libc.epoll_pwait(ep, ev, n, ms, mask)));
+		return sigfdevents(ep, ev, n,
+		    ANNOUNCE(
+			OPENED(mask, libc.epoll_pwait(ep, ev, n, ms, mask))));
 	r = epolljoined(ep, ev, n, ms < 0 ? -1 : ms * 1000000ll, mask);
 	if (r != -EPERM)
 		return (int)ioresult(r);
-	return HANDOFF(OPENED(mask, libc.epoll_pwait(ep, ev, n, ms, mask)));
+	return sigfdevents(ep, ev, n,
+	    HANDOFF(OPENED(mask, libc.epoll_pwait(ep, ev, n, ms, mask))));
 }
 
 EXPORT int
@@ -598,11 +598,13 @@ epoll_pwait2(int ep, struct epoll_event *ev, int n, const struct timespec *tmo,
 	if (!ong())
 		return OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask));
 	if (!waits(tmo))
-		return ANNOUNCE(
-		    OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask)));
+		return sigfdevents(ep, ev, n,
+		    ANNOUNCE(
+			OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask))));
 	r = epolljoined(ep, ev, n, tmo == NULL ? -1 : deadlineof(tmo, &err),
 	    mask);
 	if (r != -EPERM)
 		return (int)ioresult(r);
-	return HANDOFF(OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask)));
+	return sigfdevents(ep, ev, n,
+	    HANDOFF(OPENED(mask, libc.epoll_pwait2(ep, ev, n, tmo, mask))));
 }

@@ -242,6 +242,10 @@ bool siginterrupted(bool restarts);
 /* The program has a signalfd; atomic. */
 extern uint32_t sigfds __attribute__((visibility("hidden")));
 bool sigfdready(uint64_t set);
+/* The same for poll() of fd, which may also be an epoll set with one in it. */
+bool sigfdpolls(int fd);
+/* Adds what it has of them to the n events, of at most max, that the kernel has. */
+int sigfdevents(int ep, struct epoll_event *events, int max, int n);
 ssize_t sigfdread(uint64_t set, const struct iovec *iov, int n);
 void sigopen(const sigset_t *mask);
 void sigclose(const sigset_t *mask);

@@ -64,6 +64,15 @@ oursignals(struct g *gp)
 	return gp != NULL && !giskthread(gp);
 }
 
+/* The calling thread is one, and waits in the runtime for what it waits for. */
+static inline bool
+sigparks(void)
+{
+	struct g *gp = getg();
+
+	return oursignals(gp) && !gthreadof(gp)->vforked;
+}
+
 /* --- sigaction.c ---------------------------------------------------------- */
 /* The program's function is called by way of onsignal(). */
 bool sigours(int sig);
@@ -97,6 +106,8 @@ void sigqunlock(uint64_t old);
 bool sigtake(struct g *gp, uint64_t set, siginfo_t *info);
 /* What of that waits for gp, blocked or not. */
 uint64_t sigwaiting(struct g *gp);
+/* How many have been queued so far. */
+uint32_t sigcount(void);
 /* Queues one for gp and sees to it that it gets there.  0 or an error number. */
 int sigsend(struct g *gp, const siginfo_t *info);
 /* The same in a handler that interrupted anything; NULL is the process. */
@@ -117,6 +128,9 @@ void sigwakewaiter(uint64_t set);
 
 void sigqueuestart(void);
 void sigqueueforkchild(void);
+
+/* --- signalfd.c ----------------------------------------------------------- */
+void signalfdforkchild(void);
 
 /* --- sigkill.c ------------------------------------------------------------ */
 /* The thread that a timer's signal is for, or NULL; *gone: the timer was deleted. */

@@ -66,6 +66,7 @@ sigqunlock(uint64_t old)
 static struct sigqueue shared;	      /* for the process; lockword */
 static struct sigentry *freelist;     /* lockword */
 static uint32_t nqueued;	      /* entries in use; lockword */
+static uint32_t nqueuings;	      /* atomic; written with lockword */
 static uint32_t nwaits[NSIGNALS + 1]; /* the same of each number; lockword */
 
 /* Straight from the kernel: a handler may have interrupted any allocator. */
@@ -133,6 +134,7 @@ put(struct sigqueue *q, const siginfo_t *info)
 		q->tail->next = e;
 	q->tail = e;
 	nwaits[sig]++;
+	store_rlx(&nqueuings, nqueuings + 1);
 	store_rel(&q->pending, q->pending | BIT(sig));
 	return 0;
 }
@@ -163,6 +165,12 @@ take(struct sigqueue *q, uint64_t set, siginfo_t *info)
 	nwaits[sig]--;
 	entryput(e);
 	return true;
+}
+
+uint32_t
+sigcount(void)
+{
+	return load_rlx(&nqueuings);
 }
 
 bool

@@ -4,9 +4,7 @@
  * a kernel thread of the runtime's notices that there is something (core/sigwatch.c).
  */
 #include <string.h>
-#include <sys/signalfd.h>
 
-#include "shim/fd.h"
 #include "shim/signal.h"
 
 bool
@@ -103,19 +101,11 @@ waitfor(uint64_t set, siginfo_t *info, int64_t deadline)
 	return r == -ETIMEDOUT ? -EAGAIN : -EINTR;
 }
 
-static bool
-parks(void)
-{
-	struct g *gp = getg();
-
-	return oursignals(gp) && !gthreadof(gp)->vforked;
-}
-
 /* The same for a call with arguments that the kernel may refuse to read. */
 static bool
 parkswith(const void *set, const struct timespec *tmo)
 {
-	return parks() && canread(set, sizeof(uint64_t)) &&
+	return sigparks() && canread(set, sizeof(uint64_t)) &&
 	    (tmo == NULL || canread(tmo, sizeof(*tmo)));
 }
 
@@ -173,7 +163,7 @@ sigwait(const sigset_t *set, int *sig)
 	siginfo_t info;
 	int r;
 
-	if (!parks())
+	if (!sigparks())
 		return libc.sigwait(set, sig);
 	do
 		r = waitfor(sigmaskof(set), &info, NODEADLINE);
@@ -205,13 +195,13 @@ sigsuspended(const sigset_t *mask)
 EXPORT int
 sigsuspend(const sigset_t *mask)
 {
-	return parks() ? sigsuspended(mask) : libc.sigsuspend(mask);
+	return sigparks() ? sigsuspended(mask) : libc.sigsuspend(mask);
 }
 
 EXPORT int
 pause(void)
 {
-	return parks() ? sigsuspended(NULL) : libc.pause();
+	return sigparks() ? sigsuspended(NULL) : libc.pause();
 }
 
 /* Of System V: the signal, out of the mask. */
@@ -220,7 +210,7 @@ __xpg_sigpause(int sig)
 {
 	sigset_t set;
 
-	if (!parks())
+	if (!sigparks())
 		return libc.__xpg_sigpause(sig);
 	if (sig < 1 || sig > NSIGNALS || sig == 32 || sig == 33) {
 		errno = EINVAL;
@@ -236,7 +226,7 @@ __sigpause(int sigormask, int issig)
 {
 	sigset_t set;
 
-	if (!parks())
+	if (!sigparks())
 		return libc.__sigpause(sigormask, issig);
 	if (issig)
 		return __xpg_sigpause(sigormask);
@@ -251,7 +241,7 @@ rawsigsuspend(const uint64_t *mask)
 {
 	sigset_t set;
 
-	if (!parks())
+	if (!sigparks())
 		return libc.syscall(SYS_rt_sigsuspend, (long)mask, KSIGSETSIZE,
 		    0, 0, 0, 0);
 	set = sigsetof(*mask);
@@ -298,77 +288,5 @@ signalforkchild(void)
 	sigactionforkchild();
 	sigqueueforkchild();
 	sigkillforkchild();
-}
-
-/* --- signalfd ------------------------------------------------------------- */
-
-uint32_t sigfds;
-
-EXPORT int
-signalfd(int fd, const sigset_t *mask, int flags)
-{
-	int r = libc.signalfd(fd, mask, flags);
-
-	if (r < 0 || vforkchild())
-		return r;
-	if (fd == -1)
-		fdopened(r);
-	fdsetsignals(r, sigmaskof(mask));
-	fdsetkind(r, POLLMODE_IN, FDPOLL);
-	store_rlx(&sigfds, 1);
-	return r;
-}
-
-bool
-sigfdready(uint64_t set)
-{
-	return unlikely(set != 0) && parks() && (sigwaiting(getg()) & set) != 0;
-}
-
-/* As the kernel fills it in (fs/signalfd.c). */
-static void
-report(struct signalfd_siginfo *s, const siginfo_t *info)
-{
-	memset(s, 0, sizeof(*s));
-	s->ssi_signo = (uint32_t)info->si_signo;
-	s->ssi_errno = info->si_errno;
-	s->ssi_code = info->si_code;
-	if (info->si_code == SI_TIMER) {
-		s->ssi_tid = (uint32_t)info->si_timerid;
-		s->ssi_overrun = (uint32_t)info->si_overrun;
-	} else {
-		s->ssi_pid = (uint32_t)info->si_pid;
-		s->ssi_uid = info->si_uid;
-	}
-	s->ssi_ptr = (uint64_t)(uintptr_t)info->si_ptr;
-	s->ssi_int = info->si_int;
-}
-
-/* One at a time: the next read brings the next.  There is room for one. */
-ssize_t
-sigfdread(uint64_t set, const struct iovec *iov, int n)
-{
-	struct signalfd_siginfo s;
-	siginfo_t info;
-	size_t off = 0, part;
-	uint64_t old;
-	bool got;
-	int i;
-
-	_Static_assert(sizeof(s) == SIGFDSIZE, "signalfd(2)");
-	if (set == 0)
-		return 0;
-	old = sigqlock();
-	got = sigtake(getg(), set, &info);
-	sigqunlock(old);
-	if (!got)
-		return 0;
-	report(&s, &info);
-	for (i = 0; i < n && off < sizeof(s); i++, off += part) {
-		part = iov[i].iov_len;
-		if (part > sizeof(s) - off)
-			part = sizeof(s) - off;
-		memcpy(iov[i].iov_base, (const char *)&s + off, part);
-	}
-	return (ssize_t)sizeof(s);
+	signalfdforkchild();
 }
