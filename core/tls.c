@@ -43,6 +43,7 @@ struct modtab {
 	struct modtab *link;
 	uint32_t nslots; /* highest module id, and the one after it */
 	uint32_t n;
+	bool others; /* there are such of other namespaces (dlmopen) */
 	struct tlsmodule mod[];
 };
 
@@ -186,6 +187,7 @@ mapof(size_t modid)
 
 struct findctx {
 	struct modtab *tab;
+	uint32_t found; /* modules with TLS, static or not */
 	bool full;
 };
 
@@ -202,6 +204,7 @@ findmodule(struct dl_phdr_info *info, size_t size, void *arg)
 	(void)size;
 	if (info->dlpi_tls_modid == 0 || lm == NULL)
 		return 0;
+	c->found++;
 	if (c->tab->nslots <= info->dlpi_tls_modid)
 		c->tab->nslots = (uint32_t)info->dlpi_tls_modid + 1;
 	off = *(size_t *)((char *)lm + ltlsoff);
@@ -236,6 +239,28 @@ findmodule(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
+/*
+ * dl_iterate_phdr() shows the modules of its caller's namespace alone; the ids of
+ * the others' are the same list's.
+ */
+static void
+findothers(struct findctx *c)
+{
+	struct slotinfolist *l;
+	size_t id = 0, i;
+	uint32_t all = 0;
+
+	for (l = *slotinfo; l != NULL; l = l->next)
+		for (i = 0; i < l->len; i++, id++) {
+			if (load_rlx(&l->slot[i].map) == NULL)
+				continue;
+			all++;
+			if (c->tab->nslots <= id)
+				c->tab->nslots = (uint32_t)id + 1;
+		}
+	c->tab->others = all > c->found;
+}
+
 /* True for a variable of the calling thread at below in module m. */
 static bool
 holds(const struct tlsmodule *m, size_t below)
@@ -251,9 +276,9 @@ sametab(const struct modtab *new)
 	struct modtab *tab;
 
 	for (tab = modtabs; tab != NULL; tab = tab->link)
-		if (tab->n == new->n &&
-		    tab->nslots ==
-			new->nslots &&memcmp(tab->mod, new->mod, size) == 0)
+		if (tab->n == new->n && tab->nslots == new->nslots &&
+		    tab->others ==
+			new->others &&memcmp(tab->mod, new->mod, size) == 0)
 			return tab;
 	tab = persistentalloc(sizeof(*tab) + size);
 	if (tab == NULL)
@@ -283,6 +308,7 @@ scanmodules(void)
 	dl_iterate_phdr(findmodule, &c);
 	if (c.full)
 		return false;
+	findothers(&c);
 	print = fingerprint(tab->nslots);
 	tab = sametab(tab);
 	if (tab == NULL)
@@ -594,7 +620,8 @@ tlsreset(struct g *gp)
 	/* tlsalloc() has failed. */
 	if (unlikely(((struct tcbhead *)tcb)->dtv == NULL))
 		return tlsalloc(gp);
-	if (unlikely(dynamic && hasdynamic(gp))) {
+	/* Of other namespaces we have no images: the loader has. */
+	if (unlikely(tab->others || (dynamic && hasdynamic(gp)))) {
 		if (nlibc > sizeof(save))
 			throw("tlsreset: libc's TLS is too large");
 		memcpy(save, tcb - libclo, nlibc);

@@ -1,8 +1,8 @@
 /*
  * Modules come and go in several threads at once: one whose constructor starts threads
  * and whose destructor joins them; threads of one user that outlive it; objects
- * with destructors in threads that end after the module was closed; namespaces
- * (dlmopen) and RTLD_DEEPBIND; pthread_create as dlsym finds it.
+ * with destructors in threads that end after the module was closed; RTLD_DEEPBIND;
+ * pthread_create as dlsym finds it.
  *
  * guest: modules=tls_ie,tls_gd,starter,tls_dtor timeout=180
  */
