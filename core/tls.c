@@ -158,14 +158,18 @@ static size_t rtldsize;
 static uint64_t
 fingerprint(uint32_t n)
 {
-	struct slotinfolist *l = *slotinfo;
+	struct slotinfolist *l;
 	uint64_t sum = 0;
-	size_t i;
+	size_t id = 0, i;
 
-	for (i = 0; i < l->len && i <= n; i++)
-		sum += ((uintptr_t)load_rlx(&l->slot[i].map) +
-			   load_rlx(&l->slot[i].gen)) *
-		    (2 * i + 1);
+	for (l = *slotinfo; l != NULL; l = l->next)
+		for (i = 0; i < l->len; i++, id++) {
+			if (id > n)
+				return sum;
+			sum += ((uintptr_t)load_rlx(&l->slot[i].map) +
+				   load_rlx(&l->slot[i].gen)) *
+			    (2 * id + 1);
+		}
 	return sum;
 }
 
