@@ -37,6 +37,8 @@ SWITCHES = ("gswitch", "gogo", "mcall1")
 
 HASP = 0  # m->nop
 MODE_OFF = 0  # sched.mode
+PAGESIZE = 4096
+PT_LOAD, PF_W = 1, 2
 TIDBASE = 1 << 22  # where the kernel's thread ids end
 MAXFRAMES = 100
 
@@ -758,6 +760,58 @@ thread follows."""
                     raise gdb.GdbError("The program has run.")
 
 
+class GthreadGcore(gdb.Command):
+    """Save a core dump of a process that runs with libgmpthread.
+Usage: gthread gcore [FILE]
+As gcore, which gives up on a mapping at the first page that it cannot read, as
+are the guard pages of stacks: this one goes on behind them."""
+
+    def __init__(self):
+        super().__init__("gthread gcore", gdb.COMMAND_FILES,
+                         gdb.COMPLETE_FILENAME)
+
+    def invoke(self, argument, from_tty):
+        library()
+        pid = gdb.selected_inferior().pid
+        name = argument or f"core.{pid}"
+        gdb.execute(f"gcore {name}")
+        try:
+            with open(name, "r+b") as core, \
+                    open(f"/proc/{pid}/pagemap", "rb") as pagemap:
+                for address, at, size in writable(core):
+                    for page in used(pagemap, address, size):
+                        with contextlib.suppress(gdb.MemoryError):
+                            data = memory(page, PAGESIZE)
+                            core.seek(at + page - address)
+                            core.write(data)
+        except OSError as e:
+            raise gdb.GdbError(str(e)) from None
+        print("The stacks are in it too")
+
+
+def writable(core):
+    """The segments of a core file that are: address, place in it, size."""
+    header = core.read(64)
+    at, = struct.unpack_from("<Q", header, 32)
+    size, n = struct.unpack_from("<HH", header, 54)
+    core.seek(at)
+    table = core.read(size * n)
+    for i in range(n):
+        kind, flags, at, address, _, length = struct.unpack_from(
+            "<IIQQQQ", table, i * size)
+        if kind == PT_LOAD and flags & PF_W and length != 0:
+            yield address, at, length
+
+
+def used(pagemap, address, size):
+    """The pages of a range that are in memory or swapped out."""
+    pagemap.seek(address // PAGESIZE * 8)
+    entries = pagemap.read(size // PAGESIZE * 8)
+    for i, (entry,) in enumerate(struct.iter_unpack("<Q", entries)):
+        if entry >> 62:
+            yield address + i * PAGESIZE
+
+
 gdb.unwinder.register_unwinder(None, Unwinder(), replace=True)
 gdb.events.cont.connect(on_cont)
 gdb.events.exited.connect(on_cont)
@@ -765,3 +819,4 @@ InfoGthreads()
 Gthread()
 GthreadNone()
 GthreadApply()
+GthreadGcore()

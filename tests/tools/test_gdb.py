@@ -600,6 +600,17 @@ class Dump(Case):
                             for s in found.values()))
 
 
+    def test_of_a_process_that_goes_on(self):
+        p = self.program(*ALL_KINDS, GMPPROCS="1")
+        p.do("computes 1")
+        core = self.path("gcore")
+        out = self.attach(p, f"gthread gcore {core}")
+        self.assertIn("The stacks are in it too", out)
+        self.addCleanup(os.unlink, core)
+        self.look(core)
+        self.ends_well(p, 9)
+
+
 class Refusals(Case):
     def refused(self, *commands, args=()):
         return gdb(commands, *args)[1]
