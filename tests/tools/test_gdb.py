@@ -313,14 +313,16 @@ def rows(output):
 
 
 def stacks(output):
-    """What "gthread apply all bt" says of each thread: its functions."""
+    """What "gthread apply all bt" says of each thread: its functions.  Where
+    the compiler has left a frame of gstart(), without that.
+    """
     found = {}
     for part in re.split(r"(?m)^(?=gthread \d+ \()", output):
         head = re.match(r"gthread (\d+) ", part)
         if head:
-            found[int(head[1])] = re.findall(
-                r"(?m)^#\d+ +(?:0x\w+ in )?(.+?) \(",
-                re.split(r"(?m)^\[", part)[0])
+            functions = re.findall(r"(?m)^#\d+ +(?:0x\w+ in )?(.+?) \(",
+                                   re.split(r"(?m)^\[", part)[0])
+            found[int(head[1])] = [f for f in functions if f != "gstart"]
     return found
 
 
