@@ -77,8 +77,8 @@ objects = $(addprefix $(OBJ)/,$(addsuffix .o,$(basename $(wildcard $(1)))))
 CORE_OBJ := $(call objects,core/*.c arch/$(ARCH)/*.[cS])
 LIB_OBJ := $(CORE_OBJ) $(call objects,shim/*.c)
 UNWIND := $(B)/obj/libunwind.a
-GMPRUN_OBJ := $(call objects,tools/gmprun/*.c)
-GMPTOP_OBJ := $(call objects,tools/gmp-top/*.c)
+GMPRUN_OBJ := $(call objects,tools/gmprun/*.c tools/trace/*.c)
+GMPTOP_OBJ := $(call objects,tools/gmp-top/*.c tools/trace/*.c)
 # vfork.S is the shim's, although it is assembly.
 UNIT_OBJ := $(filter-out %/vfork.o,$(CORE_OBJ))
 UNIT_SRC := $(wildcard tests/core/test_*.c tests/arch/test_*.c)
@@ -245,6 +245,7 @@ lint: ## layers, manual, symbols, both compilers, static analysis, layout
 	tools/lint/exports $(B)/lint/clang/libgmpthread.so
 	cppcheck -q --enable=warning,performance,portability --inline-suppr \
 	    --error-exitcode=1 --std=c11 -D__$(ARCH)__ \
+	    $(foreach n,1 2 3 4,'-DDTRACE_PROBE$(n)(...)=(void)0') \
 	    $(CPP_ALL) $(C_FILES)
 	@status=0; for f in $(C_FILES); do echo "  TIDY  $$f"; \
 	    clang-tidy --quiet $$f -- -std=gnu11 $(CPP_ALL) || status=1; \

@@ -144,6 +144,8 @@ become(struct g *gp)
 	gp->thread.sigmask = mp->sigmask;
 	gp->status = Grunning;
 	tls_g = gp;
+	if (tracing())
+		tracerun(gp, mp);
 }
 
 static void
@@ -258,6 +260,7 @@ startbound(struct g *gp, uintptr_t *thread)
 		pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_JOINABLE);
 	xadd_rlx(&sched.nbound, 1);
+	TRACE(getg()->m, TRACECREATE, 0, gp->goid);
 	store_rlx(&gp->m->started, 0);
 	/* libc stores it before the thread runs, which may look at once. */
 	err = newosproc((pthread_t *)thread, &attr, boundstart, gp);

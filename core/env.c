@@ -113,7 +113,7 @@ parsedebug(const char *s)
 
 /* Our variables as the process was started with them; NULL: not set. */
 static const char *const settings[] = { "GMPPROCS", "GMP_MODE", "GMP_DETOURS",
-	"GMPDEBUG" };
+	"GMPDEBUG", TRACEVAR };
 static char *saved[nelem(settings)];
 
 /*
@@ -190,6 +190,7 @@ parsedebugvars(void)
 			badsetting("GMP_DETOURS", s,
 			    "allowed are 0 and 1; using 1");
 	}
+	tracepath = setting(TRACEVAR);
 	s = setting("GMPDEBUG");
 	if (s != NULL)
 		parsedebug(s);

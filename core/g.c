@@ -416,6 +416,8 @@ newproc(const struct newprocargs *a, struct g **out)
 	gp->entry = a->fn;
 	gp->entryarg = a->arg;
 	gp->interrupted = 0;
+	gp->waitreason = WAITNONE;
+	gp->tracesession = 0;
 	gp->freeondeath = false;
 	cpureset(gp, 0);
 	memset(&gp->thread, 0, sizeof(gp->thread));

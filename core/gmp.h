@@ -374,6 +374,8 @@ int newprocready(struct g *gp, uintptr_t *thread);
  */
 struct g *gofthread(uintptr_t thread);
 uintptr_t threadofg(struct g *gp);
+/* Its name is another one from now on. */
+void grenamed(struct g *gp);
 /* The G with that gtid(), or NULL. */
 struct g *gwithtid(int tid);
 /* The kernel's ids end here (PID_MAX_LIMIT), those of Gs begin. */

@@ -127,6 +127,8 @@ start(void)
 		snapshotinit();
 		initstep("first thread");
 		initend();
+		if (tracing())
+			tracerun(getg(), getg()->m);
 		return MODE_BOUND;
 	}
 	err = tlsselftest();
@@ -146,6 +148,8 @@ start(void)
 	initstep("first thread");
 	statsinit();
 	statswrite();
+	if (tracepath != NULL)
+		snapshotinit();
 	if (newosprocm(sysmon, NULL) != 0)
 		err = "no kernel thread for the monitor";
 	setxidinit();
@@ -297,6 +301,7 @@ forkchild(void)
 	snapshotforkchild();
 	tracebackforkchild();
 	trackforkchild();
+	traceforkchild();
 	procforkchild();
 	syscallforkchild();
 	boundforkchild(self);

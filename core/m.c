@@ -178,8 +178,10 @@ stopm(struct m *mp)
 	lock(&sched.lock);
 	mput(mp);
 	unlock(&sched.lock);
+	TRACE(mp, TRACEIDLE, 0, 0);
 	notesleep(&mp->park);
 	noteclear(&mp->park);
+	TRACE(mp, TRACEWAKE, 0, 0);
 	acquirep(mp, mp->nextp);
 	mp->nextp = NULL;
 }
@@ -236,6 +238,7 @@ mexit(struct m *mp)
 {
 	struct gobuf start = mp->g0->sched;
 
+	TRACE(mp, TRACEMEND, 0, 0);
 	setsigmask(mp, ALLSIGNALS);
 	lock(&sched.lock);
 	sched.mcount--;

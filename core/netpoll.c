@@ -157,6 +157,8 @@ netpoll(int64_t delay, struct woken *w)
 	}
 	now = nanotime();
 	setcoarsetime(now);
+	if (n > 0)
+		TRACE(getg()->m, TRACEPOLL, 0, w->ready.n + w->direct.n);
 	store_rlx(&sched.lastpoll, now);
 	return broken;
 }
@@ -210,6 +212,7 @@ netpollsleep(struct m *mp, struct woken *w)
 	}
 	if (mp->sigmask != ALLSIGNALS && delay != 0)
 		setsigmask(mp, ALLSIGNALS);
+	TRACE(mp, TRACEIDLE, 1, 0);
 	/* Many events find nobody who waits: they are no reason to get a P. */
 	while (!note && !netpoll(delay, w) && none(w)) {
 		if (when == 0)
@@ -220,6 +223,7 @@ netpollsleep(struct m *mp, struct woken *w)
 	}
 	if (note && delay > 0)
 		notetsleep(&sched.pollnote, delay);
+	TRACE(mp, TRACEWAKE, 0, 0);
 	store_rel(&sched.pollsleep, 0);
 	return true;
 }

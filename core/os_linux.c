@@ -10,6 +10,7 @@
 #include <linux/close_range.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <linux/memfd.h>
 #include <linux/prctl.h>
 #include <poll.h>
 #include <sched.h>
@@ -35,6 +36,9 @@
 #endif
 #ifndef MADV_GUARD_REMOVE
 #define MADV_GUARD_REMOVE 103
+#endif
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
 #endif
 #define RSEQ_FLAG_UNREGISTER_ 1
 #define RSEQ_SIG_X86 0x53053053
@@ -761,6 +765,19 @@ osownfiles(int first)
 	for (int fd = first; fd < 65536; fd++)
 		osclose(fd);
 	return true;
+}
+
+/* A file in memory that can be sealed; -errno. */
+int
+osmemfd(const char *name)
+{
+	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
+	long fd = sys(SYS_memfd_create, (long)name, flags | MFD_NOEXEC_SEAL, 0,
+	    0, 0, 0);
+
+	if (fd < 0)
+		fd = sys(SYS_memfd_create, (long)name, flags, 0, 0, 0, 0);
+	return (int)fd;
 }
 
 int

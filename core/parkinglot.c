@@ -308,6 +308,7 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 	if (r == 0) {
 		unlockbucket(b);
 		PROBE4(park, gp->goid, mp->id, gp->waitreason, gp->waitaddr);
+		TRACE(mp, TRACEPARK, why, addr);
 	}
 	releasem(mp);
 	allowsignals(gp, mask);
@@ -333,6 +334,8 @@ parkdirect(struct g *gp, const uint32_t *addr, uint32_t val, uint32_t bitset,
 			deadline = NODEADLINE; /* the wake-up is on its way */
 	}
 	r = gp->waitresult;
+	if (tracing())
+		tracerun(gp, gp->m);
 out:
 	/* For the wait that this one interrupted. */
 	gp->waitresult = 0;

@@ -277,10 +277,12 @@ preemptone(struct m *mp)
 	fence_full();
 	gp = load_acq(&mp->curg);
 	if (load_acq(&mp->locks) == 0 && load_rlx(&mp->insyscall) == NOCALL &&
-	    gp != NULL && load_rlx(&gp->head.direct) == 0)
+	    gp != NULL && load_rlx(&gp->head.direct) == 0) {
+		TRACE(getg()->m, TRACEPREEMPT, 0, mp->id);
 		ossendpreempt(mp->tid);
-	else
+	} else {
 		store_rel(&mp->preempting, 0);
+	}
 }
 
 /*

@@ -86,6 +86,7 @@ acquirep(struct m *mp, struct p *pp)
 	mp->p = pp;
 	store_rel(&pp->status, Prunning);
 	store_rel(&mp->nop, HASP);
+	TRACE(mp, TRACEGETP, pp->id, 0);
 }
 
 struct p *
@@ -95,6 +96,7 @@ releasep(struct m *mp)
 
 	if (pp == NULL || pp->m != mp || load_rlx(&pp->status) != Prunning)
 		throw("releasep: not the owner");
+	TRACE(mp, TRACEPUTP, pp->id, 0);
 	store_rel(&mp->nop, NOP);
 	mp->p = NULL;
 	pp->m = NULL;
@@ -162,6 +164,15 @@ handoffp(struct p *pp)
 
 /* --- making Gs ready ------------------------------------------------------ */
 
+static __attribute__((noinline)) void
+readydirect(struct g *gp)
+{
+	PROBE1(ready, gp->goid);
+	TRACE(getg()->m, TRACEREADY, 0, gp->goid);
+	if (xchg_acqrel(&gp->parkword, 1) == 0)
+		futexwakeup(&gp->parkword, 1);
+}
+
 /*
  * Makes gp, which the caller has taken off where it waited, run again; at once
  * after the caller's G if next.  The caller is in the runtime.
@@ -170,9 +181,7 @@ void
 goready(struct g *gp, bool next)
 {
 	if (gp->head.direct) {
-		PROBE1(ready, gp->goid);
-		if (xchg_acqrel(&gp->parkword, 1) == 0)
-			futexwakeup(&gp->parkword, 1);
+		readydirect(gp);
 		return;
 	}
 	casgstatus(gp, Gwaiting, Grunnable);
@@ -234,21 +243,13 @@ finish(struct g *prev)
 	mp->fin(prev, mp->finarg);
 }
 
-/*
- * The next G of the local queue if there is no reason to run the whole
- * scheduler: a stop of the world, a timer, the global queue's turn.
- */
-static struct g *
-nextlocal(struct m *mp, struct p *pp)
+static inline __attribute__((always_inline)) struct g *
+takelocal(struct m *mp, struct p *pp, uint32_t n)
 {
-	uint32_t n = ++pp->switches;
 	bool inherit;
 	struct g *gp;
 	int64_t when;
 
-	if (unlikely(load_rlx(&sched.gcwaiting) | load_rlx(&sched.accounting) |
-		load_rlx(&pp->timerdue)))
-		return NULL;
 	if (unlikely(n % 16 == 0)) {
 		when = load_rlx(&pp->timer0when);
 		if (when != 0 && when <= nanotime())
@@ -267,12 +268,54 @@ nextlocal(struct m *mp, struct p *pp)
 	return gp;
 }
 
+/* Something wants to know of the switch, or that the scheduler runs. */
+static __attribute__((noinline)) struct g *
+watchedlocal(struct m *mp, struct p *pp, uint32_t n)
+{
+	struct g *gp;
+
+	if (load_rlx(&sched.gcwaiting) |
+	    (load_rlx(&sched.accounting) & ~(uint32_t)ACCTTRACE) |
+	    load_rlx(&pp->timerdue))
+		return NULL;
+	gp = takelocal(mp, pp, n);
+	if (gp != NULL && tracing())
+		traceswitch(mp->curg, gp, mp);
+	return gp;
+}
+
+/*
+ * The next G of the local queue if there is no reason to run the whole
+ * scheduler: a stop of the world, a timer, the global queue's turn.
+ */
+static struct g *
+nextlocal(struct m *mp, struct p *pp)
+{
+	uint32_t n = ++pp->switches;
+
+	if (unlikely(load_rlx(&sched.gcwaiting) | load_rlx(&sched.accounting) |
+		load_rlx(&pp->timerdue)))
+		return watchedlocal(mp, pp, n);
+	return takelocal(mp, pp, n);
+}
+
+/* gp, which waited, is about to become runnable. */
+void
+wakes(struct g *gp)
+{
+	if (tracing())
+		traceready(gp);
+	trackready(gp);
+}
+
 /* gp is about to run on mp. */
 static void
 comes(struct g *gp, struct m *mp)
 {
 	if (load_rlx(&sched.accounting) & ACCTCPU)
 		cpuenter(gp, mp);
+	if (tracing())
+		tracerun(gp, mp);
 	trackrun(gp);
 }
 
@@ -283,6 +326,8 @@ leaves(struct g *gp, struct m *mp)
 	if (unlikely(load_rlx(&sched.accounting))) {
 		if (load_rlx(&sched.accounting) & ACCTCPU)
 			cpuleave(gp, mp);
+		if (tracing())
+			traceleave(gp, mp);
 		if (load_rlx(&gp->status) == Grunnable)
 			trackready(gp);
 	}
@@ -550,6 +595,7 @@ stealwork(struct p *pp)
 			if (gp != NULL) {
 				pp->nsteals++;
 				PROBE3(steal, gp->goid, pp->id, from->id);
+				TRACE(pp->m, TRACESTEAL, from->id, gp->goid);
 				return gp;
 			}
 		}
@@ -878,12 +924,14 @@ goexit1(bool free)
 
 	if (giskthread(gp)) {
 		PROBE2(exit, gp->goid, gp->m->id);
+		TRACE(gp->m, TRACEEXIT, 0, 0);
 		return;
 	}
 	gp->freeondeath = free;
 	if (gp->bound && gp->thread.changed) {
 		mp = acquirem();
 		PROBE2(exit, gp->goid, mp->id);
+		TRACE(mp, TRACEEXIT, 0, 0);
 		unlockosthread(gp);
 		mcall1(&gp->sched, &mp->g0->sched, endedwithm, gp);
 	}

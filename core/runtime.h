@@ -7,6 +7,7 @@
 
 #include "core/probe.h"
 #include "core/runtime2.h"
+#include "core/tracefile.h"
 
 /* lock_futex.c */
 void lock(struct mutex *l);
@@ -66,6 +67,7 @@ int osepollctl(int ep, int op, int fd, uint32_t events, uint64_t data);
 int osepollwait(int ep, struct epoll_event *ev, int n, int64_t ns);
 int oseventfd(void);
 bool osownfiles(int first);
+int osmemfd(const char *name);
 void persistentlock(void);
 void persistentunlock(void);
 void persistentforkchild(void);
@@ -218,6 +220,7 @@ void polldescforkchild(void);
 
 /* proc.c */
 void goready(struct g *gp, bool next);
+void wakes(struct g *gp);
 void queueg(struct g *gp, bool next);
 void injectglist(struct g *head, struct g *tail, uint32_t n);
 void wakep(void);
@@ -423,6 +426,33 @@ void trackrun(struct g *gp);
 uint64_t tracked(int i);
 void trackforkchild(void);
 
+/* trace.c */
+extern const char *tracepath;
+void tracebegin(const char *name);
+void tracewanted(const char *name);
+int64_t tracerenewed(void);
+void traceput(struct m *mp, uint32_t type, uint32_t number, uint64_t value);
+void tracerun(struct g *gp, struct m *mp);
+void traceleave(struct g *gp, struct m *mp);
+void traceswitch(struct g *from, struct g *to, struct m *mp);
+void traceready(struct g *gp);
+void tracecall(struct m *mp, uint32_t how, const void *pc);
+void traceforkchild(void);
+
+static inline bool
+tracing(void)
+{
+	return unlikely((load_rlx(&sched.accounting) & ACCTTRACE) != 0);
+}
+
+/* On any thread that has a G, in the runtime or not. */
+#define TRACE(mp, type, number, value)                                         \
+	do {                                                                   \
+		if (tracing())                                                 \
+			traceput(mp, type, (uint32_t)(number),                 \
+			    (uint64_t)(value));                                \
+	} while (0)
+
 static inline __attribute__((always_inline)) void
 casgstatus(struct g *gp, enum gstatus from, enum gstatus to)
 {
@@ -431,7 +461,7 @@ casgstatus(struct g *gp, enum gstatus from, enum gstatus to)
 	if (from == Gwaiting && to == Grunnable) {
 		PROBE1(ready, gp->goid);
 		if (unlikely(load_rlx(&sched.accounting)))
-			trackready(gp);
+			wakes(gp);
 	}
 	store_rel(&gp->status, to);
 }

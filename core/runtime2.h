@@ -119,6 +119,10 @@ struct g {
 	uint32_t trackseq;
 	int64_t readywhen; /* nanotime() when it became runnable, or 0 */
 
+	/* trace.c: when its name was written last; who runs it. */
+	uint32_t tracesession;
+	uint64_t named;
+
 	/* allglock, then constant. */
 	struct g *alllink;
 	uint64_t goid;
@@ -248,6 +252,9 @@ struct m {
 
 	pthread_t thread; /* newosproc(); born-bound Gs */
 	uint32_t started; /* atomic; thread is known */
+
+	struct tracechunk *chunk; /* trace.c; atomic, for its handlers */
+	uint32_t tracesession;	  /* that it belongs to */
 };
 
 /* --- signal stacks (preempt.c) -------------------------------------------- */
@@ -361,7 +368,7 @@ struct sched {
 	uint32_t ngfree, ngcold;
 	int32_t gomaxprocs;
 	uint32_t gcwaiting;  /* Ps are asked to stop */
-	uint32_t accounting; /* ACCTCPU and so on: no switch is direct */
+	uint32_t accounting; /* ACCT bits: switches are looked at */
 	uint32_t sysmonwait; /* sysmon sleeps until somebody runs */
 
 	/* Atomic. */
@@ -390,6 +397,8 @@ struct sched {
 enum {
 	ACCTCPU = 1, /* somebody has asked for a thread's CPU time: for good */
 	ACCTREADY = 2, /* somebody watches how long Gs are runnable */
+	ACCTTRACE =
+	    4, /* events are written: the only one with direct switches */
 };
 
 extern struct sched sched;

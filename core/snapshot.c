@@ -8,7 +8,6 @@
  * program's numbers are not to be touched.
  */
 #include <fcntl.h>
-#include <linux/memfd.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -18,9 +17,6 @@
 #include "core/snapshot.h"
 #include "core/traceback.h"
 
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
-#endif
 #define SPAREGS 1024 /* room for Gs that are made meanwhile */
 
 _Static_assert(sizeof(struct snaphdr) <= SNAPHDRSIZE, "one page");
@@ -42,6 +38,8 @@ _Static_assert(SAME(SNAPWAITMUTEX, WAITMUTEX) && SAME(SNAPWAITCOND, WAITCOND) &&
 /* The publisher's own. */
 static struct g publisherg;
 static struct m publisherm;
+static bool inited;
+static struct note begun; /* the publisher, and a trace if one is wanted */
 static int memfd;
 static struct peeker peeker;
 static bool canpeek;
@@ -54,14 +52,7 @@ static size_t areasize; /* bytes of it that are mapped */
 static bool
 createfile(void)
 {
-	static const char name[] = "gmpthread";
-	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
-
-	memfd = (int)rawsyscall(SYS_memfd_create, (long)name,
-	    flags | MFD_NOEXEC_SEAL, 0, 0, 0, 0);
-	if (memfd < 0)
-		memfd = (int)rawsyscall(SYS_memfd_create, (long)name, flags, 0,
-		    0, 0, 0);
+	memfd = osmemfd("gmpthread");
 	return memfd >= 0 &&
 	    rawsyscall(SYS_ftruncate, memfd, SNAPHDRSIZE, 0, 0, 0, 0) == 0 &&
 	    rawsyscall(SYS_fcntl, memfd, F_ADD_SEALS, F_SEAL_SHRINK, 0, 0, 0) ==
@@ -423,14 +414,20 @@ publisher(void *arg)
 {
 	static char comm[16];
 	uint32_t answered = 0, request, want;
-	int64_t lease = 0;
+	int64_t lease = 0, traced, next;
+	bool own;
 
 	(void)arg;
 	systemthread(&publisherg, &publisherm);
 	rawsyscall(SYS_prctl, PR_GET_NAME, (long)comm, 0, 0, 0, 0);
 	rawsyscall(SYS_prctl, PR_SET_NAME, (long)SNAPCOMM, 0, 0, 0, 0);
+	store_rlx(&publisherm.tid, ostid());
+	own = osownfiles(0);
+	if (own)
+		tracebegin(comm);
+	notewakeup(&begun);
 	/* Nowhere to publish it: gmp-top says so. */
-	if (!osownfiles(0) || !createfile())
+	if (!own || !createfile())
 		return NULL;
 	hdr = mapfile(0, SNAPHDRSIZE);
 	if (hdr == NULL)
@@ -449,13 +446,18 @@ publisher(void *arg)
 				freearea();
 				lease = 0;
 			}
-			futexsleepshared(&hdr->request, request,
-			    lease != 0 ? lease : NODEADLINE);
+			traced = tracerenewed();
+			next = lease != 0 ? lease : NODEADLINE;
+			if (traced != 0 && traced < next)
+				next = traced;
+			futexsleepshared(&hdr->request, request, next);
 			continue;
 		}
 		want = xchg_acqrel(&hdr->want, 0);
 		if (want & SNAPWANTLAT)
 			track(true);
+		if (want & SNAPWANTTRACE)
+			tracewanted(hdr->comm);
 		publish(request, want);
 		answered = request;
 		lease = nanotime() + SNAPLEASE;
@@ -466,7 +468,12 @@ publisher(void *arg)
 void
 snapshotinit(void)
 {
-	newosprocm(publisher, NULL);
+	if (inited)
+		return;
+	inited = true;
+	/* A trace of the program's begins with its second thread. */
+	if (newosprocm(publisher, NULL) == 0 && tracepath != NULL)
+		notesleep(&begun);
 }
 
 /* The thread and the mappings are the parent's. */
@@ -476,5 +483,7 @@ snapshotforkchild(void)
 	hdr = NULL;
 	area = NULL;
 	areasize = 0;
+	inited = false;
+	noteclear(&begun);
 	track(false);
 }

@@ -62,6 +62,7 @@ takeclaimed(struct m *mp, struct p *pp)
 	mp->p = NULL;
 	pp->m = NULL;
 	store_rel(&pp->status, Pidle);
+	TRACE(getg()->m, TRACEHANDOFF, pp->id, mp->id);
 	store_rel(&mp->nop, NOP);
 	unlock(&claimlock);
 }
@@ -131,7 +132,7 @@ gsend(struct g *gp, void (*send)(int tid, void *arg), void *arg)
 }
 
 static inline __attribute__((always_inline)) void
-announce(uint32_t how)
+announce(uint32_t how, const void *pc)
 {
 	struct g *gp = getg();
 	struct m *mp = gp->m;
@@ -144,18 +145,20 @@ announce(uint32_t how)
 	store_rlx(&mp->insyscall, how);
 	barrier();
 	PROBE2(syscall_enter, gp->goid, mp->id);
+	if (tracing())
+		tracecall(mp, how, pc);
 }
 
 void
 entersyscall(void)
 {
-	announce(MAYSLEEP);
+	announce(MAYSLEEP, __builtin_return_address(0));
 }
 
 void
 enternosleep(void)
 {
-	announce(NOSLEEP);
+	announce(NOSLEEP, __builtin_return_address(0));
 }
 
 void
@@ -170,6 +173,7 @@ exitsyscall(void)
 	store_rlx(&mp->insyscall, NOCALL);
 	store_rlx(&gp->status, Grunning);
 	PROBE2(syscall_exit, gp->goid, mp->id);
+	TRACE(mp, TRACERETURN, 0, 0);
 	if (unlikely(load_acq(&mp->nop) != HASP))
 		releasem(acquirem());
 	if (unlikely(load_rlx(&mp->preempt))) {
@@ -183,7 +187,7 @@ exitsyscall(void)
 
 /* Gives the P away at once; the G is Gsyscall. */
 static void
-blocking(struct g *gp, uintptr_t fp)
+blocking(struct g *gp, uintptr_t fp, const void *pc)
 {
 	struct m *mp = gp->m;
 	struct p *pp;
@@ -200,6 +204,8 @@ blocking(struct g *gp, uintptr_t fp)
 	store_rlx(&mp->callfp, fp);
 	store_rlx(&mp->insyscall, MAYSLEEP);
 	PROBE2(syscall_enter, gp->goid, mp->id);
+	if (tracing())
+		tracecall(mp, MAYSLEEP, pc);
 	preemptwait(mp);
 	pp = releasep(mp);
 	mp->oldp = pp;
@@ -210,7 +216,7 @@ blocking(struct g *gp, uintptr_t fp)
 void
 entersyscallblock(void)
 {
-	blocking(getg(), CALLERFP());
+	blocking(getg(), CALLERFP(), __builtin_return_address(0));
 }
 
 void
@@ -219,7 +225,7 @@ entersyscallfn(void)
 	struct g *gp = getg();
 
 	if (gp->head.direct == 0)
-		blocking(gp, CALLERFP());
+		blocking(gp, CALLERFP(), __builtin_return_address(0));
 	xadd_acqrel(&gp->head.direct, 1);
 }
 

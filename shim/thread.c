@@ -473,6 +473,7 @@ notename(struct g *gp, const char *name)
 
 	memset(th->name, 0, sizeof(th->name));
 	strncpy(th->name, name, sizeof(th->name) - 1);
+	grenamed(gp);
 }
 
 static void

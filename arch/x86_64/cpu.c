@@ -1,4 +1,5 @@
 /* What this processor can do, asked once. */
+#include <cpuid.h>
 #include <sys/auxv.h>
 
 #include "arch/arch.h"
@@ -33,4 +34,14 @@ const char *
 cpuswitch(void)
 {
 	return havefsgsbase ? "wrfsbase" : "arch_prctl";
+}
+
+/* Intel's manual, volume 3, "Invariant TSC". */
+bool
+cpusteadyticks(void)
+{
+	unsigned a, b, c, d;
+
+	return __get_cpuid(0x80000007, &a, &b, &c, &d) != 0 &&
+	    (d & 1u << 8) != 0;
 }

@@ -2,6 +2,7 @@
 #ifndef ARCH_X86_64_CPU_H
 #define ARCH_X86_64_CPU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define STACKALIGN 16 /* of rsp before a call */
@@ -91,6 +92,16 @@ rawsyscall(long nr, long a, long b, long c, long d, long e, long f)
  */
 long clonethread(unsigned long flags, uintptr_t stack, int32_t *tid, void *tp,
     void (*fn)(void));
+
+/* The time stamp counter.  Of any use between CPUs only if cpusteadyticks(). */
+static inline uint64_t
+cputicks(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+/* It counts at one rate, also while the CPU sleeps. */
+bool cpusteadyticks(void);
 
 /* Finds out what the processor can do; before the first switch. */
 void cpuinit(void);

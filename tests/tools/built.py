@@ -10,7 +10,7 @@ LIBRARY = os.path.join(OUT, "libgmpthread.so")
 GMPRUN = os.path.join(OUT, "gmprun")
 
 # What the preload reads.
-OURS = ("LD_PRELOAD", "GMPPROCS", "GMP_MODE", "GMPDEBUG")
+OURS = ("LD_PRELOAD", "GMPPROCS", "GMP_MODE", "GMPDEBUG", "GMPTRACE")
 
 
 def environment(**changes):

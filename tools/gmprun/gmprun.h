@@ -26,6 +26,17 @@ const char *find_program(const char *name);
 /* 0 when path is a file that may be executed, else an errno (or EISDIR). */
 int find_executable(const char *path);
 
+/* --- trace.c ------------------------------------------------------------- */
+
+/*
+ * From here on the program that is to be started is traced, and when it has ended
+ * the file at path tells what it did.
+ */
+void trace_start(const char *path, const char *library);
+
+/* The program could not be started after all. */
+void trace_cancel(void);
+
 /* --- check.c ------------------------------------------------------------- */
 
 /* Fails, naming program and reason, unless library will be loaded into it. */

@@ -2,6 +2,7 @@
 #include "tools/gmprun/gmprun.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -12,7 +13,8 @@
 #define MAXPROCS 4096
 
 static const char usage[] =
-    "usage: gmprun [-P N] [-m mode] [-d debug] [--] program [argument ...]\n"
+    "usage: gmprun [-P N] [-m mode] [-d debug] [-t file] [--] program\n"
+    "              [argument ...]\n"
     "\n"
     "Runs the threads of a program as goroutine-like threads.\n"
     "\n"
@@ -20,6 +22,9 @@ static const char usage[] =
     "  -m mode   mn: scheduled by the library (the default);\n"
     "            bound: a kernel thread each; off: not at all (GMP_MODE)\n"
     "  -d debug  options for looking inside, key=value,... (GMPDEBUG)\n"
+    "  -t file   what the scheduler did, for Perfetto's UI "
+    "(https://ui.perfetto.dev);\n"
+    "            written when the program has ended (--trace file)\n"
     "  -h        this text\n"
     "  -V        the version\n"
     "\n"
@@ -104,10 +109,15 @@ set_preload(const char *library)
 int
 main(int argc, char **argv)
 {
-	const char *library, *program;
+	static const struct option longs[] = {
+		{ "trace", required_argument, NULL, 't' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *library, *program, *trace = NULL;
 	int option;
 
-	while ((option = getopt(argc, argv, "+:P:m:d:hV")) != -1) {
+	while ((option = getopt_long(argc, argv, "+:P:m:d:t:hV", longs,
+		    NULL)) != -1) {
 		switch (option) {
 		case 'P':
 			set_procs(optarg);
@@ -117,6 +127,9 @@ main(int argc, char **argv)
 			break;
 		case 'd':
 			set("GMPDEBUG", optarg);
+			break;
+		case 't':
+			trace = optarg;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -140,7 +153,12 @@ main(int argc, char **argv)
 	library = find_library();
 	check_program(program, library);
 	set_preload(library);
+	if (trace != NULL)
+		trace_start(trace, library);
 	execvp(program, argv + optind);
+	option = errno;
+	trace_cancel();
+	errno = option;
 	fail(errno == ENOENT ? NOT_FOUND : CANNOT_RUN, "%s: %s", program,
 	    strerror(errno));
 }
