@@ -91,9 +91,9 @@ publisher(pid_t pid)
 	return tid;
 }
 
-/* Opens the snapshot's file; -1 and errno when that thread has none. */
+/* Opens the file of that name; -1 and errno when that thread has none. */
 static int
-open_file(pid_t pid, pid_t tid)
+open_file(pid_t pid, pid_t tid, const char *name)
 {
 	char path[128], link[64];
 	struct dirent *d;
@@ -113,8 +113,8 @@ open_file(pid_t pid, pid_t tid)
 		n = readlink(path, link, sizeof(link) - 1);
 		if (n < 0)
 			err = errno;
-		if (n < (ssize_t)strlen(SNAPLINK) ||
-		    memcmp(link, SNAPLINK, strlen(SNAPLINK)) != 0)
+		if (n < (ssize_t)strlen(name) ||
+		    memcmp(link, name, strlen(name)) != 0)
 			continue;
 		fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 		err = errno;
@@ -122,6 +122,14 @@ open_file(pid_t pid, pid_t tid)
 	closedir(dir);
 	errno = err;
 	return fd;
+}
+
+int
+open_published(pid_t pid, const char *name)
+{
+	pid_t tid = publisher(pid);
+
+	return tid != 0 ? open_file(pid, tid, name) : -1;
 }
 
 static const char *
@@ -181,7 +189,7 @@ attach(struct target *t, pid_t pid)
 	if (tid == 0)
 		return "libgmpthread is not preloaded in it, "
 		       "or it has made no thread yet";
-	t->fd = open_file(pid, tid);
+	t->fd = open_file(pid, tid, SNAPLINK);
 	if (t->fd < 0 && errno == ENOENT)
 		return "it publishes no snapshot";
 	if (t->fd < 0)

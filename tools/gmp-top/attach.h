@@ -28,6 +28,9 @@ void detach(struct target *t);
 const char *take(struct target *t, uint32_t want, uint64_t stackof,
     struct snapshot *s);
 
+/* Another file that the process publishes, by its link in /proc; -1 when none. */
+int open_published(pid_t pid, const char *name);
+
 /*
  * The next process after pid that has a snapshot, by number; 0 when there is
  * none.  With name, one of that program's.

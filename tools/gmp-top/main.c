@@ -10,8 +10,10 @@
 #include "tools/gmp-top/attach.h"
 #include "tools/gmp-top/batch.h"
 #include "tools/gmp-top/screen.h"
+#include "tools/gmp-top/trace.h"
 #include "tools/gmp-top/stacks.h"
 
+#define TRACEMS 500 /* between renewals of a trace, within SNAPLEASE */
 #define WANT (SNAPWANTPS | SNAPWANTGS | SNAPWANTLAT)
 #define NAMESMS 2000	 /* for the names of one thread's stack */
 #define ALLNAMESMS 30000 /* of all */
@@ -35,6 +37,8 @@ static const char usage[] =
     "  --json      -b with one JSON object on a line for each look\n"
     "  --once      the same as -b -n 1\n"
     "  --stacks    the stacks of all threads, equal ones together, and end\n"
+    "  --trace file\n"
+    "              what the scheduler does in -d seconds, for Perfetto's UI\n"
     "  -h, -V      this text, the version\n"
     "\n"
     "Exit status: 0, or 1 when there is nothing to see, 2 for wrong usage.\n";
@@ -44,7 +48,7 @@ struct options {
 	double delay;
 	long count, rows;
 	enum sort sort;
-	const char *filter, *target;
+	const char *filter, *target, *trace;
 };
 
 /* One line on stderr, the terminal as it was before, and out. */
@@ -109,6 +113,7 @@ parse(struct options *o, int argc, char **argv)
 		{ "json", no_argument, NULL, 'j' },
 		{ "once", no_argument, NULL, '1' },
 		{ "stacks", no_argument, NULL, 'S' },
+		{ "trace", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
@@ -146,6 +151,10 @@ parse(struct options *o, int argc, char **argv)
 		case '1':
 			o->batch = true;
 			o->count = 1;
+			break;
+		case 't':
+			o->batch = true;
+			o->trace = optarg;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -199,7 +208,8 @@ look(struct target *t, struct model *m, struct symbols *sy, bool stacks,
 	struct snapshot s;
 	const char *why;
 
-	why = take(t, stacks ? WANT | SNAPWANTSTACKS : WANT, stackof, &s);
+	why = take(t, WANT | (stacks ? SNAPWANTSTACKS : 0) | trace_want(),
+	    stackof, &s);
 	if (why != NULL) {
 		if (m->now.h.magic == 0)
 			fail(1, "%d: %s", (int)t->pid, why);
@@ -243,6 +253,49 @@ batch(struct target *t, struct model *m, struct symbols *sy,
 	}
 }
 
+/* So long as -d says, or until the process ends. */
+static void
+trace(struct target *t, const struct options *o)
+{
+	const struct timespec turn = { .tv_nsec = TRACEMS * 1000000l };
+	long left = (long)(o->delay * 1000);
+	const char *why = trace_begin(t);
+	struct timespec rest = { 0 };
+	struct snapshot s;
+	char text[4096];
+
+	if (why != NULL)
+		fail(1, "%s: %s", o->target, why);
+	for (; left > TRACEMS; left -= TRACEMS) {
+		nanosleep(&turn, NULL);
+		if (take(t, SNAPWANTTRACE, 0, &s) != NULL)
+			break;
+		snapshot_free(&s);
+	}
+	rest.tv_nsec = left <= TRACEMS ? left * 1000000l : 0;
+	nanosleep(&rest, NULL);
+	if (!trace_end(o->trace, text, sizeof(text)))
+		fail(1, "%s", text);
+	puts(text);
+}
+
+static void
+trace_key(struct target *t)
+{
+	char path[64], text[4096];
+	const char *why;
+
+	if (trace_want() == 0) {
+		why = trace_begin(t);
+		screen_message(
+		    why != NULL ? why : "traces; t: writes the file");
+		return;
+	}
+	snprintf(path, sizeof(path), "gmp-top.%d.pftrace", (int)t->pid);
+	trace_end(path, text, sizeof(text));
+	screen_message(text);
+}
+
 static double
 now(void)
 {
@@ -268,7 +321,9 @@ interactive(struct target *t, struct model *m, struct symbols *sy,
 			goid = screen_detail();
 			alive = look(t, m, sy, goid != 0, goid);
 			looks++;
-			next = now() + delay;
+			/* Within SNAPLEASE. */
+			next = now() +
+			    (trace_want() != 0 && delay > 1 ? 1 : delay);
 		}
 		screen_draw(m, sy, delay);
 		wait = alive ? next - now() : 3600;
@@ -276,6 +331,9 @@ interactive(struct target *t, struct model *m, struct symbols *sy,
 		    &delay)) {
 		case QUIT:
 			return;
+		case TRACE:
+			trace_key(t);
+			break;
 		case REFRESH:
 			next = 0;
 			break;
@@ -319,7 +377,9 @@ main(int argc, char **argv)
 	m.sort = o.sort;
 	if (o.filter != NULL)
 		snprintf(m.filter, sizeof(m.filter), "%s", o.filter);
-	if (o.batch)
+	if (o.trace != NULL)
+		trace(&t, &o);
+	else if (o.batch)
 		batch(&t, &m, &sy, &o);
 	else
 		interactive(&t, &m, &sy, &o);

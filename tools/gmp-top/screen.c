@@ -307,6 +307,7 @@ draw_help(int y)
 		"          reason, object; enter ends it, escape clears it",
 		"  f       freeze, and go on",
 		"  + -     refresh less and more often",
+		"  t       trace the scheduler, and again: write the file",
 		"  h, ?    this text",
 		"  q       back, or out",
 		"",
@@ -512,6 +513,8 @@ command_key(struct model *m, int key, double *delay)
 	case 'f':
 		scr.frozen = !scr.frozen;
 		break;
+	case 't':
+		return TRACE;
 	case '+':
 		*delay = *delay < 30 ? *delay * 2 : 60;
 		break;

@@ -8,7 +8,7 @@
 #include "tools/gmp-top/symbols.h"
 
 /* What a key asks of the main loop. */
-enum action { NOTHING, REFRESH, QUIT };
+enum action { NOTHING, REFRESH, TRACE, QUIT };
 
 /* False, with *why set, when there is no terminal that can show it. */
 bool screen_open(const char **why);
