@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define ANSWERMS 2000 /* a process that is stopped gives none */
+#define ENDMS 1000    /* until a process has ended, when that has begun */
 #define TRIES 20
 #define STACKTRIES 5 /* the process may be unable to walk them */
 #define TABLES (SNAPWANTPS | SNAPWANTGS)
@@ -259,6 +260,7 @@ await(struct target *t, uint32_t request)
 {
 	const struct timespec turn = { .tv_nsec = 50000000 };
 	int64_t until = milliseconds() + ANSWERMS;
+	bool gone = false;
 	uint32_t seq;
 
 	for (;;) {
@@ -268,10 +270,15 @@ await(struct target *t, uint32_t request)
 			return NULL;
 		if (!exists(t->pid, t->pid))
 			return "the process has ended";
-		if (!exists(t->pid, t->tid))
-			return "the process runs another program now";
 		if (milliseconds() > until)
-			return "the process does not answer: is it stopped?";
+			return exists(t->pid, t->tid)
+			    ? "the process does not answer: is it stopped?"
+			    : "the process runs another program now";
+		/* Of a process that ends, other threads may last longer. */
+		if (!gone && !exists(t->pid, t->tid)) {
+			gone = true;
+			until = milliseconds() + ENDMS;
+		}
 		syscall(SYS_futex, &t->hdr->seq, FUTEX_WAIT, seq, &turn, NULL,
 		    0);
 	}
