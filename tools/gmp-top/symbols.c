@@ -80,7 +80,7 @@ grow(struct symbols *sy)
 		free(slot);
 		return false;
 	}
-	if (sy->ncode > 0)
+	if (sy->code != NULL)
 		memcpy(code, sy->code, sy->ncode * sizeof(*code));
 	free(sy->code);
 	free(sy->slot);
