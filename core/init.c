@@ -84,13 +84,14 @@ static void
 sayseed(void)
 {
 	static bool said;
+	struct out o = { .mode = OUTALL };
 
 	if (debug.randomize == 0 || said)
 		return; /* the child of a fork */
 	said = true;
-	print("libgmpthread: randomize=");
-	printu((uint64_t)debug.randomize);
-	print("\n");
+	outu(&o, "libgmpthread: randomize=", (uint64_t)debug.randomize);
+	outline(&o);
+	outflush(&o);
 }
 
 static enum gmpmode
