@@ -41,16 +41,29 @@ closing(int fd)
 	return false;
 }
 
+static int
+ends(int fd)
+{
+	if (!closing(fd))
+		return (int)ioresult(-EBADF);
+	return (int)ioresult(
+	    CLOSES(fd, rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0)));
+}
+
 EXPORT int
 close(int fd)
 {
 	if (schedmode() != MODE_MN)
 		return libc.close(fd);
 	cancelpoint();
-	if (!closing(fd))
-		return (int)ioresult(-EBADF);
-	return (int)ioresult(
-	    CLOSES(fd, rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0)));
+	return ends(fd);
+}
+
+/* libc's is the system call under another name, and no cancellation point. */
+EXPORT int
+mq_close(mqd_t mq)
+{
+	return schedmode() != MODE_MN ? libc.mq_close(mq) : ends(mq);
 }
 
 /*

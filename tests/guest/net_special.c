@@ -1,9 +1,10 @@
 /*
- * eventfd, timerfd, signalfd, inotify, epoll and pidfd as files, devices,
- * regular files, directories: who waits, and what is refused at once.
+ * eventfd, timerfd, signalfd, inotify, epoll, pidfd and message queues as files,
+ * devices, regular files, directories: who waits, and what is refused at once.
  */
 #include "net.h"
 
+#include <mqueue.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
@@ -358,6 +359,40 @@ watched(void)
 	close(fd);
 }
 
+/* --- message queues ------------------------------------------------------- */
+
+/* When one is closed its number is another's, which is waited for anew. */
+static void
+queues(void)
+{
+	struct mq_attr a = { .mq_maxmsg = 2, .mq_msgsize = 8 };
+	char name[32];
+	int s[2];
+
+	snprintf(name, sizeof name, "/net-%d", (int)getpid());
+	for (int i = 0; i < 3; i++) {
+		mqd_t mq = mq_open(name, O_RDWR | O_CREAT, 0600, &a);
+		MUST(mq >= 0);
+		mq_unlink(name);
+		struct call c = CALL(POLL, mq, NULL, 0, POLLIN);
+		callbegin(&c);
+		settle();
+		CHECK(!callover(&c));
+		CHECK(mq_send(mq, "x", 1, 0) == 0);
+		callshow("queue", &c);
+		SHOWE(mq_close(mq));
+		makepair(s, UDP);
+		CHECK(s[0] == mq);
+		c = CALL(RECV, s[0], buf, sizeof buf, 0);
+		callbegin(&c);
+		settle();
+		CHECK(send(s[1], "late", 4, 0) == 4);
+		callshow("the next", &c);
+		closepair(s);
+	}
+	SHOWE(mq_close(-1));
+}
+
 /* --- devices and files ---------------------------------------------------- */
 
 static void *
@@ -421,6 +456,7 @@ main(void)
 	timers();
 	signals();
 	watched();
+	queues();
 	files();
 	return done();
 }
