@@ -220,6 +220,20 @@ recvmsg(int fd, struct msghdr *msg, int flags)
 	return transfer(fd, POLLMODE_IN, true, &t);
 }
 
+static void
+timeleft(int64_t deadline, struct timespec *ts)
+{
+	int64_t left;
+
+	if (ts == NULL)
+		return;
+	left = deadline - nanotime();
+	if (left < 0)
+		left = 0;
+	ts->tv_sec = left / 1000000000;
+	ts->tv_nsec = left % 1000000000;
+}
+
 /*
  * Many messages: until there are n, or, as recvmmsg(2) has it, one that came
  * after the time.  An error after the first message is for the next call.
@@ -228,7 +242,8 @@ EXPORT int
 recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
     struct timespec *tmo)
 {
-	int64_t deadline = NODEADLINE, left;
+	int64_t deadline = NODEADLINE;
+	struct timespec left, *rest = tmo != NULL ? &left : NULL;
 	struct iowait w;
 	unsigned done = 0;
 	long r;
@@ -248,8 +263,10 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 	iobegin(&w, fd, POLLMODE_IN, true);
 	w.uses = fduses(fd);
 	for (;;) {
+		/* Of what is there the kernel takes no more when it is past. */
+		timeleft(deadline, rest);
 		r = TRY(rawsyscall(SYS_recvmmsg, w.fd, (long)(msgs + done),
-		    n - done, flags | MSG_DONTWAIT, 0, 0));
+		    n - done, flags | MSG_DONTWAIT, (long)rest, 0));
 		if (r > 0) {
 			done += (unsigned)r;
 			if (done == n || (flags & MSG_WAITFORONE) ||
@@ -263,13 +280,8 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 			break;
 	}
 	ioend(&w, done > 0 ? 1 : r);
-	if (tmo != NULL && done > 0) {
-		left = deadline - nanotime();
-		if (left < 0)
-			left = 0;
-		tmo->tv_sec = left / 1000000000;
-		tmo->tv_nsec = left % 1000000000;
-	}
+	if (done > 0)
+		timeleft(deadline, tmo);
 	if (done > 0)
 		return (int)done;
 	if (w.real)

@@ -93,6 +93,12 @@ receiving(enum pairkind kind)
 	finish(t);
 	show("timed", &m);
 	SHOWN(m.left);
+	CHECK(send(s[1], "1", 1, 0) == 1 && send(s[1], "22", 2, 0) == 2);
+	m = (struct many){ .fd = s[0], .n = 4, .ms = 0 };
+	takes(&m);
+	show("no time", &m);
+	takes(&m);
+	show("no time", &m);
 	m = (struct many){ .fd = s[0], .n = 1, .ms = 20000 };
 	t = spawn(takes, &m);
 	usleep(2000);
