@@ -84,6 +84,9 @@ onframe(int sig, siginfo_t *info, ucontext_t *uc, void *arg)
 	    (act.sa_flags & SA_RESTART) ? HANDLED : HANDLED | HANDLEDINTR;
 	/* What it waits for has to look, and may be jumped out of. */
 	store_rel(&th->sigword, 1);
+	/* A wired thread waits in the kernel, which may start that again. */
+	if (!ong())
+		unpark(&th->sigword, 1, BITSET_ANY);
 	if (th->sigwait != 0) {
 		old = sigqlock();
 		sigwaitfor(gp, 0);
