@@ -83,6 +83,82 @@ foreignruntime(void)
 	return found == SOME;
 }
 
+/* --- what programs may call ----------------------------------------------- */
+
+/*
+ * The name of a function that a module asks for is in its table of strings.  That
+ * of the vDSO, which the loader does not relocate, is left out.
+ */
+static bool
+namesptrace(const struct dl_phdr_info *info)
+{
+	static const char name[] = "\0ptrace";
+	const ElfW(Dyn) *d = NULL;
+	const char *text = NULL;
+	size_t size = 0;
+	int i;
+
+	for (i = 0; i < info->dlpi_phnum; i++)
+		if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+			d = (const void *)(info->dlpi_addr +
+			    info->dlpi_phdr[i].p_vaddr);
+	for (; d != NULL && d->d_tag != DT_NULL; d++)
+		if (d->d_tag == DT_STRTAB && d->d_un.d_ptr >= info->dlpi_addr)
+			text = (const char *)d->d_un.d_ptr;
+		else if (d->d_tag == DT_STRSZ)
+			size = d->d_un.d_val;
+	return text != NULL && memmem(text, size, name, sizeof(name)) != NULL;
+}
+
+static bool
+contains(const struct dl_phdr_info *info, uintptr_t at)
+{
+	const ElfW(Phdr) * ph;
+	int i;
+
+	for (i = 0; i < info->dlpi_phnum; i++) {
+		ph = &info->dlpi_phdr[i];
+		if (ph->p_type == PT_LOAD &&
+		    at - info->dlpi_addr - ph->p_vaddr < ph->p_memsz)
+			return true;
+	}
+	return false;
+}
+
+struct tracersearch {
+	uintptr_t home; /* where ptrace() itself is */
+	bool begun;
+};
+
+static bool tracer; /* atomic: what was found last */
+
+/* The loader's lock is held from the first module to the last. */
+static int
+findtracer(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	static unsigned long long looked; /* modules loaded by then */
+	struct tracersearch *s = arg;
+
+	(void)size;
+	if (!s->begun && looked == info->dlpi_adds)
+		return 1;
+	s->begun = true;
+	looked = info->dlpi_adds;
+	store_rlx(&tracer,
+	    namesptrace(info) && !contains(info, (uintptr_t)&tracerloaded) &&
+		!contains(info, s->home));
+	return tracer;
+}
+
+bool
+tracerloaded(uintptr_t home)
+{
+	struct tracersearch s = { .home = home };
+
+	dl_iterate_phdr(findtracer, &s);
+	return load_rlx(&tracer);
+}
+
 /* --- adopted threads ------------------------------------------------------ */
 
 /* A G with an M for a kernel thread's own TCB and stack. */

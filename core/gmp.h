@@ -531,6 +531,9 @@ int setmaxprocs(int n);
 int getmaxprocs(void);
 int defaultmaxprocs(void); /* GMPPROCS, else the CPUs that we may use */
 
+/* Whether something is loaded that calls ptrace(), which is at home. */
+bool tracerloaded(uintptr_t home);
+
 /* Wires the calling G to its M for good: it needs the kernel thread's identity. */
 void lockosthread(void);
 /*

@@ -10,6 +10,13 @@
 #include "shim/fd.h"
 #include "shim/sync.h"
 
+static void
+beforefork(void)
+{
+	wirefork();
+	forkprepare();
+}
+
 /* In the parent. */
 static void
 afterfork(void)
@@ -37,7 +44,7 @@ forkhandlers(void)
 	static uint32_t done;
 
 	if (xchg_acqrel(&done, 1) == 0)
-		libc.__register_atfork(forkprepare, afterfork, inchild,
+		libc.__register_atfork(beforefork, afterfork, inchild,
 		    &__dso_handle);
 }
 
@@ -80,6 +87,7 @@ vforkenter(void)
 
 	if (gp == NULL)
 		return s;
+	wirefork();
 	th = gthreadof(gp);
 	s.depth = th->vforked++;
 	s.direct = !ong();

@@ -169,6 +169,8 @@ bool tidcall(long nr, long args[6]);
 /* --- wire.c --------------------------------------------------------------- */
 /* Wires the calling thread if the call changes its kernel thread. */
 void wirecall(long nr, const long args[6]);
+/* Before a fork: wires the thread when the program may be a debugger. */
+void wirefork(void);
 
 /* --- jump.c --------------------------------------------------------------- */
 /*

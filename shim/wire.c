@@ -126,6 +126,20 @@ wirecall(long nr, const long args[6])
 		changeosthread();
 }
 
+/* --- tracers -------------------------------------------------------------- */
+
+/*
+ * A child that says PTRACE_TRACEME is traced by the kernel thread that made it,
+ * and takes requests from no other (ptrace(2)).  The parent may know nothing of
+ * that before its first request, and be on another M by then.
+ */
+void
+wirefork(void)
+{
+	if (ong() && tracerloaded((uintptr_t)libc.ptrace))
+		lockosthread();
+}
+
 /* --- the functions of libc's that make them ------------------------------- */
 
 #define WIRE(nr, ...) wirecall(nr, (const long[6]){ __VA_ARGS__ })
