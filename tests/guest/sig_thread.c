@@ -142,6 +142,7 @@ onfault(int sig)
 static void *
 faults(void *arg)
 {
+	int want = arg == NULL ? SIGSEGV : SIGBUS;
 	volatile int n = 0;
 
 	for (volatile int i = 0; i < 20; i++) {
@@ -150,7 +151,7 @@ faults(void *arg)
 			sched_yield();
 			*(volatile int *)arg = 1;
 		}
-		CHECK(sig == SIGSEGV);
+		CHECK(sig == want);
 		n = n + 1;
 	}
 	return (void *)(long)n;
@@ -179,8 +180,14 @@ main(void)
 	sa.sa_flags = 0;
 	sa.sa_handler = onfault;
 	sigaction(SIGSEGV, &sa, NULL);
+	sigaction(SIGBUS, &sa, NULL);
+	/* Mapped beyond the end of its file. */
+	int fd = memfd_create("short", MFD_CLOEXEC);
+	void *beyond =
+	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	MUST(fd >= 0 && beyond != MAP_FAILED);
 	for (int i = 0; i < 4; i++)
-		t[i] = spawn(faults, NULL);
+		t[i] = spawn(faults, i % 2 != 0 ? beyond : NULL);
 	for (int i = 0; i < 4; i++)
 		SHOWN((long)finish(t[i]));
 	return done();
