@@ -243,7 +243,7 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
     struct timespec *tmo)
 {
 	int64_t deadline = NODEADLINE;
-	struct timespec left, *rest = tmo != NULL ? &left : NULL;
+	struct timespec left = { 0 }, *rest = tmo != NULL ? &left : NULL;
 	struct iowait w;
 	unsigned done = 0;
 	long r;
