@@ -316,6 +316,8 @@ int netpollblockany(uint32_t *word, int64_t deadline);
  */
 bool netpollclosing(int fd);
 void netpollclosed(int fd);
+/* It is the poller's own. */
+bool netpollours(int fd);
 /* The first number from that on that the poller knows, or -1. */
 int netpollnext(int from, bool *ours);
 /* Frees the number of such a descriptor, for dup2(). */

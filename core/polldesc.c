@@ -566,6 +566,14 @@ pollunprotect(int fd)
 	osclose(fd);
 }
 
+bool
+netpollours(int fd)
+{
+	uintptr_t *slot = slotof(fd);
+
+	return slot != NULL && load_rlx(slot) == OURS;
+}
+
 int
 netpollnext(int from, bool *ours)
 {

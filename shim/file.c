@@ -80,6 +80,8 @@ unlocked(int fd, int cmd, void *arg, int (*call)(int, int, void *))
 	bool held;
 	int r;
 
+	if (netpollours(fd))
+		return (int)ioresult(-EBADF);
 	switch (cmd) {
 	case F_GETFL:
 		return fdflags(fd, call);
