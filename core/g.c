@@ -474,17 +474,6 @@ threadofg(struct g *gp)
 	return (uintptr_t)gp->tcb;
 }
 
-struct g *
-gwithtid(int tid)
-{
-	struct g *gp;
-
-	for (gp = load_acq(&allgs); gp != NULL; gp = gp->alllink)
-		if (gp->head.tid == tid && load_rlx(&gp->status) != Gdead)
-			return gp;
-	return NULL;
-}
-
 void
 foreachg(bool (*fn)(struct g *gp, void *arg), void *arg)
 {

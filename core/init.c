@@ -305,6 +305,7 @@ forkchild(void)
 	traceforkchild();
 	procforkchild();
 	syscallforkchild();
+	tidsforkchild();
 	boundforkchild(self);
 	sched.nbound = self != NULL;
 	store_rel(&sched.started, 0);

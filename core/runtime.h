@@ -263,6 +263,9 @@ void gfput(struct p *pp, struct g *gp);
 void allgadd(struct g *gp);
 uint64_t newgoid(struct p *pp);
 
+/* tids.c */
+void tidsforkchild(void);
+
 /* bound.c */
 bool foreignruntime(void);
 int newbound(const struct newprocargs *a, struct g **out);
