@@ -397,8 +397,9 @@ class States(TopCase):
             p.end()
 
     def test_owners(self):
-        for kinds in "mm", "mwj", "wr", "jjm":
-            p = self.program()
+        for kinds, mode in (("mm", "mn"), ("mwj", "mn"), ("wr", "mn"),
+                            ("jjm", "mn"), ("mwj", "bound")):
+            p = self.program(GMP_MODE=mode)
             p.do(f"cycle {kinds}")
             p.do("locks 2")
             look = p.until(lambda x: count(x, state="waiting")
