@@ -39,6 +39,7 @@ HASP = 0  # m->nop
 MODE_OFF = 0  # sched.mode
 PAGESIZE = 4096
 PT_LOAD, PF_W = 1, 2
+G0SIZE = 1 << 20  # more than the frames of g0 take
 TIDBASE = 1 << 22  # where the kernel's thread ids end
 MAXFRAMES = 100
 
@@ -110,7 +111,7 @@ class Library:
             "alllink", "preempted", "bound", "fresh", "tcb", "thread.name",
             "thread.state", "thread.fn", "thread.c11fn",
             *("sched." + field for field in SAVED.values()))
-        self.m = Layout(m, "id", "tcb", "curg", "nop", "p")
+        self.m = Layout(m, "id", "g0", "tcb", "curg", "nop", "p", "alllink")
         self.p = Layout(p.target(), "id")
         self.pd = Layout(pd, "fd", "alllink")
         self.sched = g["sched"].bitpos // 8
@@ -185,7 +186,6 @@ class G:
         self.address = address
         self.fields = fields
         self.objects = None
-        self.saved = False
 
     def __getitem__(self, path):
         return self.fields[path]
@@ -195,10 +195,6 @@ class G:
 
     def alive(self):
         return self["goid"] != 0 and self.status() not in ("idle", "dead")
-
-    def parked(self):
-        """Its registers are in memory, if it is on no kernel thread."""
-        return self.saved or self.status() in ("runnable", "waiting")
 
     def name(self):
         return self["thread.name"].partition(b"\0")[0].decode(errors="replace")
@@ -334,38 +330,41 @@ def kept():
 
 # --- which thread is on which kernel thread ----------------------------------
 
-def on(frame, lib, by_tcb):
-    """Whose frames a kernel thread has that is at this frame 0, and to whom it
-    may just be switching: addresses of Gs.
+def on(frame, lib, by_tcb, by_m):
+    """The address of the G whose frames a kernel thread has that is at this
+    frame 0, or None.
     """
     if frame.name() not in SWITCHES:
-        return by_tcb.get(register(frame, "fs_base")), ()
-    # Arguments of these: struct gobuf *, in one order or the other.
-    bufs = {register(frame, name): name for name in ("rdi", "rsi")}
+        tcb = register(frame, "fs_base")
+        if tcb not in by_m:
+            return by_tcb.get(tcb)
+        # libc changes a kernel thread's ids under that one's own thread
+        # pointer; so are g0's frames, which lie below where they begin.
+        address, top = by_m[tcb]
+        below = top - register(frame, "rsp")
+        return None if 0 <= below < G0SIZE else address
     older = frame.older()
-    here = None
-    if older is not None:
-        sp = register(older, "rsp")
-        here = next((buf for buf, name in bufs.items() if name == "rsi" and
-                     word(buf + lib.g.offset("sched.sp") - lib.sched) == sp),
-                    register(frame, "rdi"))
-    return here and here - lib.sched, [
-        buf - lib.sched for buf in bufs if buf != here]
+    if older is None:
+        return None
+    # The caller is in one of these struct gobuf: to, or from.
+    to, sp = register(frame, "rsi"), register(older, "rsp")
+    with contextlib.suppress(gdb.MemoryError):
+        if word(to + lib.g.offset("sched.sp") - lib.sched) == sp:
+            return to - lib.sched
+    return register(frame, "rdi") - lib.sched
 
 
 def kernel_threads(lib, gs, threads=None, visit=None):
-    """By the addresses of Gs, gdb's threads that they are on.  visit(address)
-    is called while such a thread is selected.
+    """By the addresses of Gs, gdb's threads that they are on; of the others the
+    registers are saved.  visit(address) is called while such a thread is
+    selected.
     """
-    alive = {gp.address: gp for gp in gs if gp.alive()}
-    by_tcb = {gp["tcb"]: gp.address for gp in alive.values()}
-    # libc changes a kernel thread's ids under that one's own thread pointer.
+    alive = {gp.address for gp in gs if gp.alive()}
+    by_tcb = {gp["tcb"]: gp.address for gp in gs if gp.alive()}
     by_m = {}
-    for gp in alive.values():
-        if not gp.parked() and gp["m"] != 0:
-            mp = lib.m.read(gp["m"])
-            if mp["curg"] == gp.address:
-                by_m.setdefault(mp["tcb"], gp.address)
+    for _, mp in lib.m.chain(int(lib.value("allm")), "alllink"):
+        if mp["curg"] in alive and mp["tcb"] not in by_tcb:
+            by_m[mp["tcb"]] = mp["curg"], lib.g.read(mp["g0"])["sched.sp"]
     found = {}
     with kept():
         selection.drop()
@@ -376,13 +375,7 @@ def kernel_threads(lib, gs, threads=None, visit=None):
                 continue
             with contextlib.suppress(gdb.error):
                 thread.switch()
-                frame = gdb.newest_frame()
-                here, others = on(frame, lib, by_tcb)
-                for other in others:
-                    if other in alive:
-                        alive[other].saved = True
-                if here is None and not others:
-                    here = by_m.get(register(frame, "fs_base"))
+                here = on(gdb.newest_frame(), lib, by_tcb, by_m)
                 if here in alive:
                     found[here] = thread
                     if visit is not None:
@@ -558,7 +551,7 @@ def select(gp, thread):
     if thread is not None:
         thread.switch()
         return
-    if not gp.parked():
+    if gp["sched.pc"] == 0:
         raise gdb.GdbError(f"{gp.describe()} is {gp.state()}, but on none of "
                            "the kernel threads here.")
     selection.set(gp, gdb.selected_thread() or
