@@ -579,7 +579,7 @@ class Dump(Case):
         found = stacks(out)
         self.assertEqual(
             sorted(s[-3] for s in found.values() if s[-1] == "goexit"),
-            ["computes", "locks", "locks", "locks", "reads", "recurses",
+            ["locks", "locks", "locks", "reads", "recurses", "sleeps",
              "sleeps", "waits", "waits"], out)
         self.assertIn("= 1000", out)
         self.assertNotIn("Exception", err)
@@ -589,8 +589,7 @@ class Dump(Case):
         with open("/proc/sys/kernel/core_pattern", encoding="ascii") as f:
             if f.read().strip() not in ("core", "core.%p"):
                 self.skipTest("core dumps go elsewhere")
-        p = self.program(*ALL_KINDS, GMPPROCS="1")
-        p.do("computes 1")
+        p = self.program(*ALL_KINDS, "sleeps 1", GMPPROCS="1")
         p.say("abort")
         self.assertEqual(p.child.wait(60), -signal.SIGABRT)
         core = next(self.path(name)
@@ -603,8 +602,7 @@ class Dump(Case):
 
 
     def test_of_a_process_that_goes_on(self):
-        p = self.program(*ALL_KINDS, GMPPROCS="1")
-        p.do("computes 1")
+        p = self.program(*ALL_KINDS, "sleeps 1", GMPPROCS="1")
         core = self.path("gcore")
         out = self.attach(p, f"gthread gcore {core}")
         self.assertIn("The stacks are in it too", out)
