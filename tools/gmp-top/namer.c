@@ -17,23 +17,39 @@
 
 /* --- the files ---------------------------------------------------------------- */
 
+/* The process's own. */
+struct dirs {
+	int root, cwd; /* or -1 */
+};
+
+static int
+open_link(pid_t pid, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 /*
- * Within the process's own root, which its links cannot lead out of.  Regular files
+ * Within the process's own root, which its links cannot lead out of; what was
+ * loaded by a relative name, within the directory that it is in now.  Regular files
  * only: nothing else has code, and to open a device may do things.
  */
 static int
-open_module(int root, const char *path)
+open_module(const struct dirs *dirs, const char *path)
 {
+	bool absolute = path[0] == '/';
+	int dir = absolute ? dirs->root : dirs->cwd, fd;
 	const struct open_how how = { .flags = O_RDONLY | O_CLOEXEC |
 		    O_NONBLOCK | O_NOCTTY,
-		.resolve = RESOLVE_IN_ROOT };
+		.resolve = absolute ? RESOLVE_IN_ROOT : RESOLVE_BENEATH };
 	struct stat st;
-	int fd;
 
-	fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+	fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 	/* Before Linux 5.6. */
 	if (fd < 0 && errno == ENOSYS)
-		fd = openat(root, path + strspn(path, "/"),
+		fd = openat(dir, path + strspn(path, "/"),
 		    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
 		close(fd);
@@ -62,9 +78,9 @@ is_same(int fd, const struct snapmodule *mod)
 }
 
 static void
-report(Dwfl *dwfl, int root, const struct snapmodule *mod)
+report(Dwfl *dwfl, const struct dirs *dirs, const struct snapmodule *mod)
 {
-	int fd = open_module(root, mod->path);
+	int fd = open_module(dirs, mod->path);
 
 	if (fd < 0)
 		return;
@@ -234,21 +250,19 @@ name_code(pid_t pid, const struct snapshot *s, const uint64_t *pc, size_t n,
 		.section_address = dwfl_offline_section_address,
 		.debuginfo_path = &where,
 	};
-	char path[64];
+	const struct dirs dirs = { open_link(pid, "root"),
+		open_link(pid, "cwd") };
 	Dwfl *dwfl;
 	size_t i;
-	int root;
 
 	unsetenv("DEBUGINFOD_URLS");
-	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
-	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	elf_version(EV_CURRENT);
 	dwfl = dwfl_begin(&callbacks);
-	if (root < 0 || dwfl == NULL)
+	if (dirs.root < 0 || dwfl == NULL)
 		return;
 	dwfl_report_begin(dwfl);
 	for (i = 0; i < s->nmodules; i++)
-		report(dwfl, root, &s->module[i]);
+		report(dwfl, &dirs, &s->module[i]);
 	dwfl_report_end(dwfl, NULL, NULL);
 	for (i = 0; i < n; i++)
 		name_pc(out, i, dwfl, pc[i], snapshot_module(s, pc[i]));
