@@ -121,12 +121,6 @@ pidof(const struct p *pp)
 	return pp != NULL ? pp->id : -1;
 }
 
-static uint64_t
-goidof(const struct g *gp)
-{
-	return gp != NULL ? gp->goid : 0;
-}
-
 /*
  * What gp waits for.  Its reason is written before the address, which is NULL while
  * it is on no bucket, the time before the status: they belong together when both
@@ -229,7 +223,7 @@ writep(struct snapp *s, struct p *pp)
 	if (status == Prunning && mp != NULL) {
 		s->status = load_rlx(&mp->insyscall) != NOCALL ? SNAPPSYSCALL
 							       : SNAPPRUNNING;
-		s->goid = goidof(load_rlx(&mp->curg));
+		s->goid = ggoid(load_rlx(&mp->curg));
 	}
 	s->runq = runqlen(pp);
 	s->timers = load_rlx(&pp->timers.n);
@@ -250,7 +244,7 @@ writem(struct snapm *s, struct m *mp)
 		s->flags |= SNAPMSPINNING;
 	if (load_rlx(&mp->insyscall) != NOCALL)
 		s->flags |= SNAPMSYSCALL;
-	s->goid = goidof(load_rlx(&mp->curg));
+	s->goid = ggoid(load_rlx(&mp->curg));
 }
 
 static void
