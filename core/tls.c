@@ -256,7 +256,8 @@ findothers(struct findctx *c)
 
 	for (l = *slotinfo; l != NULL; l = l->next)
 		for (i = 0; i < l->len; i++, id++) {
-			if (load_rlx(&l->slot[i].map) == NULL)
+			/* Ids begin with 1. */
+			if (id == 0 || load_rlx(&l->slot[i].map) == NULL)
 				continue;
 			all++;
 			if (c->tab->nslots <= id)
