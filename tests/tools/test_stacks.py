@@ -71,8 +71,8 @@ class Program:
         return json.loads(said.stdout) if said.returncode == 0 else None
 
     def stacks(self):
-        """{name: [function...]}"""
-        return {g["name"]: [f.get("function", "?").split("+")[0]
+        """{name: [function...]}, without the underscores of aliases"""
+        return {g["name"]: [f.get("function", "?").split("+")[0].lstrip("_")
                             for f in g.get("stack", ())]
                 for g in self.look()["gs"]}
 
