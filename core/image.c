@@ -74,10 +74,10 @@ readpath(struct image *im, const struct link_map *lm)
 
 	if (im->program)
 		rawsyscall(SYS_readlink, (long)exe, (long)im->path,
-		    sizeof(im->path), 0, 0, 0);
+		    sizeof(im->path) - 1, 0, 0, 0);
 	else
 		memcpy(im->path, lm->l_name,
-		    strnlen(lm->l_name, sizeof(im->path)));
+		    strnlen(lm->l_name, sizeof(im->path) - 1));
 }
 
 static void
