@@ -4,7 +4,7 @@
 
 #include "core/runtime.h"
 
-struct debugvars debug;
+struct debugvars debug = { .dump = -1 };
 int envprocs;
 enum gmpmode envmode = MODE_MN;
 bool envdetours = true;
@@ -30,7 +30,8 @@ number(const char *s, size_t n, int64_t max)
 
 #define DEBUGKEYS                                                              \
 	"allowed is a comma-separated list of asyncpreemptoff=0|1, "           \
-	"checkdead=0|1, detours=0|1, inittrace=0|1, randomize=SEED, "          \
+	"checkdead=0|1, detours=0|1, dump=SIGNAL, dumpjson=0|1, "              \
+	"inittrace=0|1, randomize=SEED, "                                      \
 	"scheddetail=0|1, schedtrace=MS, stats=PREFIX; ignored"
 
 static const struct {
@@ -40,6 +41,7 @@ static const struct {
 	{ "asyncpreemptoff", &debug.asyncpreemptoff },
 	{ "checkdead", &debug.checkdead },
 	{ "detours", &debug.detours },
+	{ "dumpjson", &debug.dumpjson },
 	{ "inittrace", &debug.inittrace },
 	{ "scheddetail", &debug.scheddetail },
 };
@@ -52,6 +54,32 @@ static const struct {
 	{ "randomize", &debug.randomize, 1, INT64_MAX / 10 - 1 },
 	{ "schedtrace", &debug.schedtrace, 0, INT32_MAX },
 };
+
+/*
+ * A signal's number, or its name with or without SIG; -1: it is none, or none for
+ * this: not to be caught, libc's, a fault's, or the end of abort().
+ */
+static int64_t
+signalof(const char *s, size_t n)
+{
+	static const uint64_t others = 1ull << SIGKILL | 1ull << SIGSTOP |
+	    3ull << 32 | 1ull << SIGSEGV | 1ull << SIGBUS | 1ull << SIGFPE |
+	    1ull << SIGILL | 1ull << SIGTRAP | 1ull << SIGSYS | 1ull << SIGABRT;
+	int64_t sig = number(s, n, 63);
+	const char *name;
+
+	if (sig < 0 && n > 3 && memcmp(s, "SIG", 3) == 0) {
+		s += 3;
+		n -= 3;
+	}
+	for (int i = 1; sig < 0 && i < 32; i++) {
+		name = sigabbrev_np(i);
+		if (name != NULL && strlen(name) == n &&
+		    memcmp(name, s, n) == 0)
+			sig = i;
+	}
+	return sig >= 0 && (others >> sig & 1) != 0 ? -1 : sig;
+}
 
 /* One key=value of GMPDEBUG; false when it is none of ours. */
 static bool
@@ -80,6 +108,13 @@ debugkey(const char *key, size_t nkey, const char *val, size_t nval)
 		if (v < numbers[i].min)
 			return false;
 		*numbers[i].value = v;
+		return true;
+	}
+	if (nkey == 4 && memcmp(key, "dump", 4) == 0) {
+		v = signalof(val, nval);
+		if (v < 0)
+			return false;
+		debug.dump = v;
 		return true;
 	}
 	if (nkey == 5 && memcmp(key, "stats", 5) == 0 && nval > 0) {

@@ -586,6 +586,16 @@ void forkchild(void);
 /* n bytes, zeroed and aligned to a cache line, for ever; NULL when there are none. */
 void *persistentalloc(size_t n);
 
+/* --- dump.c --------------------------------------------------------------- */
+
+/* The signal that asks for a dump of all Gs on stderr, 0 for none. */
+int dumpsignal(void);
+/*
+ * It has come, on any thread, whatever that was doing.  The process dies of it when
+ * the dump has been written, unless GMPDEBUG has chosen it.
+ */
+void dumponsignal(int sig);
+
 /* --- panic ---------------------------------------------------------------- */
 
 /* To stderr. */

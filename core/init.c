@@ -122,6 +122,7 @@ start(void)
 	if (envmode == MODE_BOUND || foreignruntime()) {
 		procresize(1);
 		boundmain();
+		dumpinit();
 		xadd_rlx(&sched.ncreated, 1);
 		statsinit();
 		statswrite();
@@ -146,6 +147,7 @@ start(void)
 	err = adoptmain();
 	if (err != NULL)
 		return fallback(err);
+	dumpinit();
 	initstep("first thread");
 	statsinit();
 	statswrite();
@@ -301,6 +303,7 @@ forkchild(void)
 	statsforkchild();
 	snapshotforkchild();
 	tracebackforkchild();
+	dumpforkchild();
 	trackforkchild();
 	traceforkchild();
 	procforkchild();

@@ -54,3 +54,28 @@ outline(struct out *o)
 	if (o->n > sizeof(o->buf) / 2)
 		outflush(o);
 }
+
+/* In quotes, as C and JSON have it; ascii: a name may end in half a character. */
+void
+outquoted(struct out *o, const char *s, bool ascii)
+{
+	char c[2] = { 0 }, hex[3] = { 0 };
+
+	outs(o, "\"");
+	for (; *s != 0; s++) {
+		unsigned char v = (unsigned char)*s;
+
+		if (v < 0x20 || v == 0x7f || (v >= 0x80 && ascii)) {
+			hex[0] = "0123456789abcdef"[v >> 4];
+			hex[1] = "0123456789abcdef"[v & 15];
+			outs(o, "\\u00");
+			outs(o, hex);
+			continue;
+		}
+		if (v == '"' || v == '\\')
+			outs(o, "\\");
+		c[0] = *s;
+		outs(o, c);
+	}
+	outs(o, "\"");
+}

@@ -80,8 +80,10 @@ NOUNPOISON void throw(const char *msg)
 	print("libgmpthread: fatal: ");
 	print(msg);
 	print("\n");
-	if (xchg_acqrel(&throwing, 1) == 0)
+	if (xchg_acqrel(&throwing, 1) == 0) {
 		schedtrace();
+		dumplast();
+	}
 	signal(SIGABRT, SIG_DFL);
 	ossigmask(0);
 	abort();

@@ -78,7 +78,9 @@ struct debugvars {
 	bool detours;
 	bool inittrace;
 	bool asyncpreemptoff;
+	bool dumpjson;
 	bool scheddetail;
+	int64_t dump;	    /* signal, 0 for none, -1 when not chosen */
 	int64_t randomize;  /* seed, 0 when off */
 	int64_t schedtrace; /* ms, 0 when off */
 	const char *stats;  /* prefix of the statistics file, or NULL */
@@ -111,6 +113,7 @@ void outflush(struct out *o);
 void outs(struct out *o, const char *s);
 void outu(struct out *o, const char *what, uint64_t v);
 void outx(struct out *o, const char *what, uintptr_t v);
+void outquoted(struct out *o, const char *s, bool ascii);
 void outline(struct out *o);
 
 /* inittrace.c */
@@ -313,6 +316,11 @@ void tracebackforkchild(void);
 
 /* image.c */
 void imagesinit(void);
+
+/* dump.c */
+void dumpinit(void);
+void dumplast(void); /* the process ends: returns when it has been written */
+void dumpforkchild(void);
 
 /*
  * Starts to load what a waker and the switch to gp touch.  Always inlined, as

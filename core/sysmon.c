@@ -638,5 +638,6 @@ checkdead(void)
 		return;
 	print("libgmpthread: all threads are asleep - deadlock!\n");
 	schedtrace();
+	dumplast();
 	_exit(2);
 }

@@ -269,6 +269,8 @@ int timersignalling(clockid_t clock, struct sigevent *ev, timer_t *timer);
 uint64_t sigmaskof(const sigset_t *set);
 void signalstart(void);
 void signaladopt(void);
+/* The signal that asks for a dump, while the program has no action for it. */
+void signaldump(void);
 /* In the child of a fork: whoever was in sigaction() is gone. */
 void signalforkchild(void);
 /* The thread ends: what waits for it is thrown away. */

@@ -70,6 +70,22 @@ keeps(int sig)
 	}
 }
 
+/* It asks for a dump while the program has that action for it. */
+static bool
+dumps(int sig, const struct sigaction *act)
+{
+	return sig == dumpsignal() && act->sa_handler == SIG_DFL;
+}
+
+bool
+sigdumps(int sig)
+{
+	if (!sigours(sig) || !dumps(sig, &actions[sig]))
+		return false;
+	dumponsignal(sig);
+	return true;
+}
+
 /*
  * Gives the kernel what stands for the program's action.  onsignal() begins with
  * every signal blocked, and sets the mask that the action asks for itself.
@@ -84,14 +100,16 @@ install(int sig, const struct sigaction *act)
 		actions[sig] = *act;
 		return 0;
 	}
-	if (!isfunction(act) || schedmode() != MODE_MN) {
+	if (dumps(sig, act)) {
+		k.sa_flags = SA_RESTART | SA_ONSTACK;
+	} else if (!isfunction(act) || schedmode() != MODE_MN) {
 		r = libc.sigaction(sig, act, NULL);
 		if (r == 0)
 			store_rel(&ours[sig], 0);
 		return r;
 	}
 	k.sa_sigaction = onsignal;
-	k.sa_flags = (act->sa_flags | SA_SIGINFO) & ~(int)SA_RESETHAND;
+	k.sa_flags = (k.sa_flags | SA_SIGINFO) & ~(int)SA_RESETHAND;
 	memset(&k.sa_mask, 0xff, sizeof(k.sa_mask));
 	actions[sig] = *act;
 	r = libc.sigaction(sig, &k, NULL);
@@ -109,6 +127,8 @@ sigbegin(int sig, struct sigaction *act)
 	*act = actions[sig];
 	if (!sigours(sig)) {
 		libc.sigaction(sig, NULL, act);
+	} else if (sigdumps(sig)) {
+		act->sa_handler = SIG_IGN;
 	} else if (!isfunction(act)) {
 		/* For good now: see keeps(). */
 		libc.sigaction(sig, act, NULL);
@@ -178,6 +198,23 @@ sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 	if (r == 0 && old != NULL)
 		*old = before;
 	return r;
+}
+
+/* With the first thread. */
+void
+signaldump(void)
+{
+	struct sigaction act;
+	int sig = dumpsignal();
+	uint64_t mask;
+
+	if (sig == 0)
+		return;
+	mask = siglock(&actionlock);
+	if (!sigours(sig) && libc.sigaction(sig, NULL, &act) == 0 &&
+	    dumps(sig, &act))
+		install(sig, &act);
+	sigunlock(&actionlock, mask);
 }
 
 /* --- other ways to say it ------------------------------------------------- */

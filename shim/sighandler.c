@@ -228,6 +228,9 @@ onsignal(int sig, siginfo_t *info, void *context)
 	struct g *gp = getg(), *to;
 	bool gone = false;
 
+	/* Wherever it comes: what is to be seen may be that nothing goes on. */
+	if (info->si_errno != POSTED && sigdumps(sig))
+		return;
 	if (info->si_errno == POSTED) {
 		if (onsystem())
 			siglater();

@@ -83,6 +83,8 @@ bool sigours(int sig);
 bool sigbegin(int sig, struct sigaction *act);
 /* A signal that comes now would be thrown away. */
 bool sigignored(int sig);
+/* It asks for a dump, which is under way; or the process has died of it. */
+bool sigdumps(int sig);
 void sigactionadopt(void);
 void sigactionforkchild(void);
 

@@ -186,6 +186,7 @@ threadsinit(void)
 	gp = getg();
 	if (schedmode() == MODE_MN)
 		signaladopt();
+	signaldump();
 	if (gp != NULL && gthreadof(gp)->name[0] == 0)
 		libc.prctl(PR_GET_NAME, (unsigned long)gthreadof(gp)->name, 0,
 		    0, 0);
