@@ -59,6 +59,8 @@ Test(env, nothing_set_is_the_default)
 	cr_assert_eq(envmode, MODE_MN);
 	cr_assert_eq(envprocs, 0);
 	cr_assert_not(debug.checkdead);
+	cr_assert_eq(dumpsignal(), SIGQUIT);
+	cr_assert_not(debug.dumpjson);
 	cr_assert_eq(debug.randomize, 0);
 	cr_assert_eq(debug.schedtrace, 0);
 	cr_assert_not(debug.scheddetail);
@@ -182,6 +184,35 @@ Test(env, debug_detours)
 	cr_assert(detoursshown());
 }
 
+Test(env, debug_dump)
+{
+	parsewith("GMPDEBUG", "dump=USR1,dumpjson=1");
+	assertsilent();
+	cr_assert_eq(dumpsignal(), SIGUSR1);
+	cr_assert(debug.dumpjson);
+}
+
+Test(env, debug_dump_takes_names_and_numbers)
+{
+	parsewith("GMPDEBUG", "dump=SIGUSR2");
+	assertsilent();
+	cr_assert_eq(dumpsignal(), SIGUSR2);
+}
+
+Test(env, debug_dump_takes_a_realtime_signal)
+{
+	parsewith("GMPDEBUG", "dump=40");
+	assertsilent();
+	cr_assert_eq(dumpsignal(), 40);
+}
+
+Test(env, debug_dump_0_is_off)
+{
+	parsewith("GMPDEBUG", "dump=0");
+	assertsilent();
+	cr_assert_eq(dumpsignal(), 0);
+}
+
 Test(env, debug_inittrace_shows_detours_too)
 {
 	parsewith("GMPDEBUG", "inittrace=1");
@@ -267,6 +298,11 @@ BADDEBUG(switch_with_a_number, "checkdead=2")
 BADDEBUG(prefix, "check=1")
 BADDEBUG(longer_name, "checkdeadx=1")
 BADDEBUG(seed_0, "randomize=0")
+BADDEBUG(signal_that_is_none, "dump=FROB")
+BADDEBUG(signal_that_none_catches, "dump=KILL")
+BADDEBUG(signal_of_libc, "dump=33")
+BADDEBUG(fault, "dump=11")
+BADDEBUG(empty_signal, "dump=")
 BADDEBUG(seed_that_is_no_number, "randomize=x")
 BADDEBUG(seed_beyond_64_bits, "randomize=99999999999999999999")
 BADDEBUG(period_that_is_no_number, "schedtrace=1s")

@@ -44,10 +44,10 @@ def built(source):
 class Program:
     """A preloaded program that has said that it is ready."""
 
-    def __init__(self, *command, **env):
+    def __init__(self, *command, stderr=None, **env):
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            env=environment(LD_PRELOAD=LIBRARY, **env))
+            stderr=stderr, env=environment(LD_PRELOAD=LIBRARY, **env))
         if (not select.select([self.process.stdout], [], [], 20)[0] or
                 self.process.stdout.readline() != b"ready\n"):
             self.close()

@@ -1,0 +1,342 @@
+"""Dumps of all threads on stderr: who asks for them, what is in them, and what
+becomes of the program."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+import unittest
+
+import test_stacks
+from built import LIBRARY, environment, run
+from test_stacks import WANTED, within
+
+MODES = ({"GMPPROCS": "2"}, {"GMPPROCS": "1"}, {"GMP_MODE": "bound"})
+REASONS = {
+    "holder": "semaphore", "mutex": "mutex", "rwlock": "rwlock",
+    "left": "mutex", "right": "mutex", "cond1": "condition variable",
+}
+
+# ends HOW: a process with a thread, whose end depends on a signal, or never comes.
+ENDS_SOURCE = r"""
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+
+static void *
+waits_forever(void *arg)
+{
+	pthread_mutex_lock(&m);
+	return arg;
+}
+
+static void
+handler(int sig)
+{
+	(void)!write(2, "handled\n", 8);
+	_exit(sig);
+}
+
+/* The function at this offset of the library. */
+static void
+call(const char *offset)
+{
+	FILE *f = fopen("/proc/self/maps", "r");
+	void (*fn)(const char *);
+	char line[512];
+
+	while (fgets(line, sizeof(line), f) && !strstr(line, "libgmpthread.so"))
+		;
+	fn = (void (*)(const char *))(strtoul(line, NULL, 16) +
+	    strtoul(offset, NULL, 16));
+	fn("a test");
+}
+
+int
+main(int argc, char **argv)
+{
+	pthread_t t;
+
+	if (argc < 2)
+		return 1;
+	pthread_mutex_lock(&m);
+	pthread_create(&t, NULL, waits_forever, NULL);
+	usleep(100000);
+	if (strcmp(argv[1], "handles") == 0)
+		signal(SIGQUIT, handler);
+	if (strcmp(argv[1], "ignores") == 0)
+		signal(SIGQUIT, SIG_IGN);
+	if (strcmp(argv[1], "resets") == 0) {
+		signal(SIGQUIT, handler);
+		signal(SIGQUIT, SIG_DFL);
+	}
+	if (strcmp(argv[1], "deadlocks") == 0)
+		pthread_join(t, NULL);
+	if (strcmp(argv[1], "calls") == 0)
+		call(argv[2]);
+	if (strcmp(argv[1], "execs") == 0)
+		execl(argv[0], argv[0], "raises", NULL);
+	if (strcmp(argv[1], "kills") == 0) {
+		pthread_kill(t, SIGQUIT);
+		sleep(20);
+	}
+	raise(SIGQUIT);
+	_exit(7);
+}
+"""
+
+
+def setUpModule():
+    global ends
+    test_stacks.setUpModule()
+    ends = os.path.join(test_stacks.top, "ends")
+    subprocess.run(["gcc", "-O1", "-x", "c", "-o", ends, "-"], check=True,
+                   input=ENDS_SOURCE.encode())
+
+
+def tearDownModule():
+    test_stacks.tearDownModule()
+
+
+class Program(test_stacks.Program):
+    """One that answers a signal."""
+
+    def __init__(self, *command, GMPDEBUG="dump=USR1,dumpjson=1", **env):
+        super().__init__(*command, stderr=subprocess.PIPE, GMPDEBUG=GMPDEBUG,
+                         **env)
+
+    def close(self):
+        super().close()
+        self.process.stderr.close()
+
+    def read(self, end, seconds=20):
+        """What comes on stderr until that."""
+        pipe, text = self.process.stderr, b""
+        deadline = time.monotonic() + seconds
+        while not text.endswith(end):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([pipe], [], [], left)[0]:
+                raise AssertionError(f"nothing more after {text[-2000:]!r}")
+            more = os.read(pipe.fileno(), 1 << 16)
+            if not more:
+                raise AssertionError(f"it has ended after {text[-2000:]!r}")
+            text += more
+        return text.decode()
+
+    def dump(self, sig=signal.SIGUSR1, end=b"]}\n"):
+        self.process.send_signal(sig)
+        return self.read(end)
+
+    def threads(self):
+        """{name: (thread, [function...])} of a dump, and that itself."""
+        dumped = json.loads(self.dump())
+        stacks = [[f.get("function", "?").split(".")[0] for f in s if "pc" in f]
+                  for s in dumped["stacks"]]
+        return {t["name"]: (t, stacks[t["stack"]])
+                for t in dumped["threads"]}, dumped
+
+
+class States(unittest.TestCase):
+    """Every state, in one process."""
+
+    def check(self, program, mode):
+        names = set(WANTED) - {"nostack"}
+        if "GMP_MODE" in mode:
+            names -= test_stacks.NOTBOUND
+        deadline = time.monotonic() + 20
+        while True:
+            threads, dumped = program.threads()
+            wrong = {name: threads.get(name) for name in names
+                     if not test_stacks.good(name,
+                                             threads.get(name, (0, 0))[1])}
+            if not wrong:
+                return threads, dumped
+            self.assertLess(time.monotonic(), deadline, f"{mode}: {wrong}")
+            time.sleep(0.2)
+
+    def test_states(self):
+        for mode in MODES:
+            with self.subTest(mode=mode), \
+                    Program(test_stacks.states, **mode) as program:
+                threads, dumped = self.check(program, mode)
+                self.assertEqual(dumped["pid"], program.process.pid)
+                for name, reason in REASONS.items():
+                    self.assertEqual(threads[name][0].get("reason"), reason,
+                                     name)
+                ids = {n: thread["id"] for n, (thread, _) in threads.items()}
+                self.assertEqual(threads["mutex"][0]["owner"], ids["holder"])
+                self.assertEqual(threads["rwlock"][0]["owner"], ids["holder"])
+                self.assertEqual(
+                    [sorted(c) for c in dumped["deadlocks"]],
+                    [sorted([ids["left"], ids["right"]])])
+                self.assertEqual(threads["deep"][1][-1], "recurse")
+                self.assertGreater(len(threads["deep"][1]), 50)
+                self.assertEqual(threads["deep"][0]["start"], "recurses")
+                self.assertEqual(threads["cond1"][0]["stack"],
+                                 threads["cond2"][0]["stack"])
+                self.assertEqual(threads["mutex"][0]["creator"],
+                                 ids[program.process.args[0].rsplit("/")[-1]])
+
+    def test_text(self):
+        with Program(test_stacks.states, GMPDEBUG="dump=SIGUSR1") as program:
+            deadline, text = time.monotonic() + 20, ""
+            while '"loader"' not in text and time.monotonic() < deadline:
+                time.sleep(0.2)
+                text = program.dump(end=b"\n\n")
+                while "deadlock: " not in text:
+                    text += program.read(b"\n\n")
+        self.assertRegex(text, r"^libgmpthread: process \d+, \d+ threads\n\n")
+        self.assertRegex(
+            text, r'\ngoroutine \d+ "mutex" tid \d+ \[mutex 0x[0-9a-f]+ '
+            r'held by \d+ "holder"\]:\n(\t.*\n)*'
+            r"\twants_mutex\+0x[0-9a-f]+ \(.*/states_c\+0x[0-9a-f]+\)\n"
+            r"started at wants_mutex \(.*\)\n"
+            r"created by start\S* \(.*\) in goroutine \d+\n\n")
+        self.assertRegex(text, r'\n2 goroutines \d+ "cond1", \d+ "cond2" '
+                         r"\[condition variable 0x[0-9a-f]+\]:\n")
+        self.assertRegex(text, r'"pipe" tid \d+ \[descriptor \d+\]:')
+        self.assertRegex(text, r"\trecurse.*\n\t\(\d+ times more\)\n\t\.\.\.\n")
+        self.assertRegex(text, r'\ndeadlock: \d+ "left" waits for mutex 0x\w+ '
+                         r'held by \d+ "right", \d+ "right" waits for mutex '
+                         r'0x\w+ held by \d+ "left"\n\n$')
+
+    def test_stripped(self):
+        """Without names the stacks are as deep, and say where."""
+        stripped = os.path.join(test_stacks.top, "stripped")
+        subprocess.run(["strip", "-o", stripped, test_stacks.states],
+                       check=True)
+        places = []
+        for path in test_stacks.states, stripped:
+            with Program(path) as program:
+                threads, dumped = program.threads()
+                places.append([
+                    [f["at"] for f in
+                     dumped["stacks"][threads[name][0]["stack"]]
+                     if f.get("file") == path]
+                    for name in ("mutex", "deep")])
+        self.assertEqual(places[0], places[1])
+        self.assertTrue(all(places[0]))
+
+
+class Ends(unittest.TestCase):
+    """What ends the process, and how; natively, too."""
+
+    def both(self, how, status, mode=None, GMPDEBUG=None):
+        native = run(ends, how, env=environment())
+        self.assertEqual(native.returncode, status)
+        r = run(ends, how, env=environment(
+            LD_PRELOAD=LIBRARY, GMPDEBUG=GMPDEBUG, **mode or {}))
+        self.assertEqual(r.returncode, status, r.stderr)
+        return native.stderr, r.stderr
+
+    def test_quit(self):
+        """It dies where it would have, with everything said before."""
+        for mode in MODES:
+            for how in "raises", "kills", "resets", "execs":
+                if how == "resets" and "GMP_MODE" in mode:
+                    continue  # libc's again
+                with self.subTest(how=how, mode=mode):
+                    text = self.both(how, -signal.SIGQUIT, mode)[1]
+                    self.assertRegex(text, r"process \d+, 2 threads\n")
+                    if how != "kills":
+                        self.assertRegex(text, r"\[mutex 0x\w+ held by ")
+                    self.assertRegex(text, r"\twaits_forever\+")
+                    self.assertTrue(text.endswith("\n\n"))
+                    if how == "raises":
+                        self.assertRegex(text, r"\t(raise|gsignal)\+.*\n\tmain\+")
+
+    def test_left_alone(self):
+        for how, status in ("handles", signal.SIGQUIT), ("ignores", 7):
+            native, text = self.both(how, status)
+            self.assertEqual(native, text)
+        self.assertEqual(self.both("raises", -signal.SIGQUIT,
+                                   GMPDEBUG="dump=0")[1], "")
+
+    def test_wrong(self):
+        for value in "KILL", "SEGV", "NONE", "33", "64", "":
+            r = run(ends, "ignores", env=environment(
+                LD_PRELOAD=LIBRARY, GMPDEBUG=f"dump={value}"))
+            self.assertIn("dump=SIGNAL", r.stderr)
+
+    def test_checkdead(self):
+        r = run(ends, "deadlocks", env=environment(
+            LD_PRELOAD=LIBRARY, GMPDEBUG="checkdead=1"))
+        self.assertEqual(r.returncode, 2)
+        self.assertRegex(r.stderr, r"\t\w*join\w*\+.*\n\tmain\+")
+        self.assertRegex(r.stderr, r"\[join of \d+ \"ends\"\]")
+        self.assertRegex(r.stderr, r"deadlock: \d+ \"ends\" waits for ")
+
+    def test_throw(self):
+        """The library has found a fault of its own."""
+        throw = next(line.split()[0] for line in
+                     run("nm", LIBRARY).stdout.splitlines()
+                     if line.endswith(" throw"))
+        for mode in MODES:
+            r = run(ends, "calls", throw, env=environment(
+                LD_PRELOAD=LIBRARY, **mode))
+            self.assertEqual(r.returncode, -signal.SIGABRT)
+            self.assertIn("libgmpthread: fatal: a test\n", r.stderr)
+            self.assertRegex(r.stderr, r"process \d+, 2 threads\n")
+            self.assertRegex(r.stderr, r"\tcall\+.*\n\tmain\+")
+            self.assertRegex(r.stderr, r"\[mutex 0x[0-9a-f]+ held by ")
+
+
+class Process(unittest.TestCase):
+    """What becomes of it while it goes on."""
+
+    def test_many(self):
+        """Ten thousand threads in two seconds."""
+        with Program(test_stacks.states, "many", "10000") as program:
+            took = []
+            while not took or min(took) >= 2 and len(took) < 8:
+                begin = time.monotonic()
+                dumped = json.loads(program.dump())
+                took.append(time.monotonic() - begin)
+            self.assertIsNone(program.process.poll())
+        functions = [[f.get("function") for f in s] for s in dumped["stacks"]]
+        walked = [t for t in dumped["threads"]
+                  if "waits_cond" in functions[t["stack"]]]
+        self.assertEqual(len(walked), 10000)
+        self.assertLess(min(took), 2)
+
+    def test_storm(self):
+        """While threads switch, end, fork, load and unload."""
+        for mode in MODES:
+            text = b""
+            with Program(test_stacks.states, "storm", "1", test_stacks.module,
+                         **mode) as program:
+                pipe = program.process.stderr
+                while program.process.poll() is None:
+                    program.process.send_signal(signal.SIGUSR1)
+                    while select.select([pipe], [], [], 0.02)[0]:
+                        more = os.read(pipe.fileno(), 1 << 16)
+                        if not more:
+                            break
+                        text += more
+                self.assertEqual(program.process.returncode, 0, mode)
+            # The end of the process may cut the last one short.
+            dumps = text.decode().split("]}\n")[:-1]
+            for dumped in dumps:
+                json.loads(dumped + "]}")
+            self.assertGreater(len(dumps), 3)
+
+    def test_descriptors(self):
+        """The program's are as they were, its stdout is not kept open."""
+        with Program(test_stacks.states) as program:
+            fds = f"/proc/{program.process.pid}/fd"
+            before = {fd: os.readlink(os.path.join(fds, fd))
+                      for fd in os.listdir(fds)}
+            program.threads()
+            self.assertEqual(before, {fd: os.readlink(os.path.join(fds, fd))
+                                      for fd in os.listdir(fds)})
+
+
+if __name__ == "__main__":
+    unittest.main()
