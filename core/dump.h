@@ -15,14 +15,21 @@ struct seen {
 	uintptr_t start, createdat, object;
 	int64_t waits; /* ns so far, or 0 */
 	int32_t tid;
-	int32_t fd;	/* that it waits for, or -1 */
-	uint32_t stack; /* index of stacks */
+	int32_t fd;		       /* that it waits for, or -1 */
+	uint32_t stack;		       /* index of stacks */
+	uint32_t ancestor, nancestors; /* the first of them */
 	uint32_t owner; /* index of who has the object, or NONE */
 	uint32_t next;	/* of the same group, or NONE */
 	uint32_t mark;	/* of the search for cycles */
 	uint8_t status, where, reason;
 	bool bound, syscall, listed;
 	char name[16];
+};
+
+/* Who made a G, with the index of the stack that it had. */
+struct seenancestor {
+	uint64_t goid;
+	uint32_t stack;
 };
 
 struct seenstack {
@@ -44,6 +51,7 @@ void gathered(void); /* it has been written: gives the memory back */
 void gatherforkchild(void);
 uint32_t nseen(void);
 struct seen *seenat(uint32_t i); /* by their numbers */
+struct seenancestor *seenancestorat(uint32_t i);
 uint32_t nseenstacks(void);
 struct seenstack *seenstackat(uint32_t i);
 struct frame *seenframeat(uint32_t i);

@@ -56,6 +56,8 @@ thread(struct out *o, const struct seen *s)
 		[RUNNING] = "running",
 		[UNSTOPPED] = "unstopped",
 		[UNWALKED] = "unwalked" };
+	const struct seenancestor *a;
+	uint32_t i;
 
 	key(o, "{", "id");
 	outu(o, "", s->goid);
@@ -78,7 +80,16 @@ thread(struct out *o, const struct seen *s)
 		function(o, "created_by", s->createdat - 1);
 	}
 	number(o, "stack", s->stack);
-	outs(o, "}");
+	for (i = 0; i < s->nancestors; i++) {
+		a = seenancestorat(s->ancestor + i);
+		if (i == 0)
+			key(o, ",", "ancestors");
+		key(o, i == 0 ? "[{" : ",{", "id");
+		outu(o, "", a->goid);
+		number(o, "stack", a->stack);
+		outs(o, "}");
+	}
+	outs(o, i > 0 ? "]}" : "}");
 }
 
 static void

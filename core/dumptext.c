@@ -138,9 +138,8 @@ ids(struct out *o, const struct seen *s)
 }
 
 static void
-stack(struct out *o, const struct seen *th)
+stack(struct out *o, const struct seenstack *s)
 {
-	const struct seenstack *s = seenstackat(th->stack);
 	const struct frame *f = seenframeat(s->first);
 	uint32_t i, again;
 
@@ -161,16 +160,19 @@ stack(struct out *o, const struct seen *th)
 		outs(o, "\t...");
 		outline(o);
 	}
-	if (th->start != 0) {
-		outs(o, "started at ");
-		function(o, th->start, th->start);
-		outline(o);
-	}
 }
 
 static void
-madeby(struct out *o, const struct seen *s, uint32_t n)
+origin(struct out *o, const struct seen *s, uint32_t n)
 {
+	const struct seenancestor *a;
+	uint32_t i;
+
+	if (s->start != 0) {
+		outs(o, "started at ");
+		function(o, s->start, s->start);
+		outline(o);
+	}
 	if (s->createdat == 0)
 		return;
 	outs(o, "created by ");
@@ -178,6 +180,13 @@ madeby(struct out *o, const struct seen *s, uint32_t n)
 	if (n == 1)
 		outu(o, " in goroutine ", s->creator);
 	outline(o);
+	for (i = 0; i < s->nancestors; i++) {
+		a = seenancestorat(s->ancestor + i);
+		outu(o, "[originating from goroutine ", a->goid);
+		outs(o, "]:");
+		outline(o);
+		stack(o, seenstackat(a->stack));
+	}
 }
 
 static void
@@ -197,8 +206,8 @@ onegroup(struct out *o, const struct seen *first)
 		ids(o, first);
 	}
 	state(o, first, n);
-	stack(o, first);
-	madeby(o, first, n);
+	stack(o, seenstackat(first->stack));
+	origin(o, first, n);
 	outline(o);
 }
 

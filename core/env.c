@@ -32,7 +32,8 @@ number(const char *s, size_t n, int64_t max)
 	"allowed is a comma-separated list of asyncpreemptoff=0|1, "           \
 	"checkdead=0|1, detours=0|1, dump=SIGNAL, dumpjson=0|1, "              \
 	"inittrace=0|1, randomize=SEED, "                                      \
-	"scheddetail=0|1, schedtrace=MS, stats=PREFIX; ignored"
+	"scheddetail=0|1, schedtrace=MS, stats=PREFIX, tracebackancestors=N; " \
+	"ignored"
 
 static const struct {
 	const char *key;
@@ -53,6 +54,7 @@ static const struct {
 } numbers[] = {
 	{ "randomize", &debug.randomize, 1, INT64_MAX / 10 - 1 },
 	{ "schedtrace", &debug.schedtrace, 0, INT32_MAX },
+	{ "tracebackancestors", &debug.tracebackancestors, 0, 100 },
 };
 
 /*

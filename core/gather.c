@@ -20,6 +20,7 @@ struct table {
 static struct table seens = { .size = sizeof(struct seen) };
 static struct table stacks = { .size = sizeof(struct seenstack) };
 static struct table frames = { .size = sizeof(struct frame) };
+static struct table ancestors = { .size = sizeof(struct seenancestor) };
 static struct table symbols = { .size = sizeof(struct symbol) };
 
 /* A zeroed entry more; NULL: no memory. */
@@ -105,6 +106,12 @@ struct seen *
 seenat(uint32_t i)
 {
 	return (struct seen *)(void *)seens.at + i;
+}
+
+struct seenancestor *
+seenancestorat(uint32_t i)
+{
+	return (struct seenancestor *)(void *)ancestors.at + i;
 }
 
 uint32_t
@@ -217,6 +224,30 @@ keepstack(const struct frames *f)
 
 /* --- Gs -------------------------------------------------------------------------- */
 
+static void
+seeancestors(struct seen *s, const struct ancestors *as)
+{
+	uint32_t n = as != NULL ? load_rlx(&as->n) : 0, i, j;
+	const struct ancestor *a;
+	struct seenancestor *sa;
+	struct frames f;
+
+	s->ancestor = ancestors.n;
+	for (i = 0; i < n; i++) {
+		a = &as->a[i];
+		f.more = a->more;
+		f.n = load_rlx(&a->n);
+		for (j = 0; j < f.n; j++)
+			f.frame[j] = (struct frame){ .pc = a->pc[j] };
+		j = keepstack(&f);
+		if (j == NONE || (sa = append(&ancestors)) == NULL)
+			return;
+		sa->goid = a->goid;
+		sa->stack = j;
+		s->nancestors++;
+	}
+}
+
 /* As snapshot.c: what belongs together is the same before and after. */
 static void
 see(const struct trace *t, void *arg)
@@ -244,6 +275,7 @@ see(const struct trace *t, void *arg)
 	s->creator = gp->thread.creator;
 	s->createdat = gp->thread.createdat;
 	memcpy(s->name, gp->thread.name, sizeof(s->name) - 1);
+	seeancestors(s, gp->ancestors);
 	s->owner = s->next = NONE;
 	s->fd = -1;
 	s->stack = stack;
@@ -357,7 +389,7 @@ gather(void)
 
 	for (gp = load_acq(&allgs); gp != NULL; gp = gp->alllink)
 		n++;
-	if (!newslots(n))
+	if (!newslots(n * (1 + (uint32_t)debug.tracebackancestors)))
 		return false;
 	lock(&tracelock);
 	imagesread();
@@ -375,6 +407,7 @@ gathered(void)
 	discard(&seens);
 	discard(&stacks);
 	discard(&frames);
+	discard(&ancestors);
 	discard(&symbols);
 	freeslots();
 }
@@ -383,9 +416,13 @@ gathered(void)
 void
 gatherforkchild(void)
 {
-	seens.at = stacks.at = frames.at = symbols.at = NULL;
-	seens.n = stacks.n = frames.n = symbols.n = 0;
-	seens.room = stacks.room = frames.room = symbols.room = 0;
+	struct table *all[] = { &seens, &stacks, &frames, &ancestors,
+		&symbols };
+
+	for (size_t i = 0; i < nelem(all); i++) {
+		all[i]->at = NULL;
+		all[i]->n = all[i]->room = 0;
+	}
 	slots = NULL;
 }
 
@@ -407,12 +444,30 @@ nextcycle(uint32_t *at)
 }
 
 static bool
+sameancestors(const struct seen *a, const struct seen *b)
+{
+	const struct seenancestor *x, *y;
+	uint32_t i;
+
+	if (a->nancestors != b->nancestors)
+		return false;
+	for (i = 0; i < a->nancestors; i++) {
+		x = seenancestorat(a->ancestor + i);
+		y = seenancestorat(b->ancestor + i);
+		if (x->goid != y->goid || x->stack != y->stack)
+			return false;
+	}
+	return true;
+}
+
+static bool
 samegroup(const struct seen *a, const struct seen *b)
 {
 	return a->stack == b->stack && a->where == b->where &&
 	    a->reason == b->reason && a->status == b->status &&
 	    a->syscall == b->syscall && a->bound == b->bound &&
-	    a->start == b->start && a->createdat == b->createdat;
+	    a->start == b->start && a->createdat == b->createdat &&
+	    sameancestors(a, b);
 }
 
 bool

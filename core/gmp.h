@@ -387,6 +387,8 @@ struct g *gwithtid(int tid);
 int gtid(struct g *gp);
 /* Go's: never used again, and what dumps call it.  0 for NULL. */
 uint64_t ggoid(const struct g *gp);
+/* Notes that the calling G makes gp, if GMPDEBUG wants that. */
+void gancestors(struct g *gp);
 /*
  * The id that glibc's own recursive locks use for the calling thread, whoever
  * it is, without adopting it: the tid of its TCB.

@@ -83,7 +83,8 @@ struct debugvars {
 	int64_t dump;	    /* signal, 0 for none, -1 when not chosen */
 	int64_t randomize;  /* seed, 0 when off */
 	int64_t schedtrace; /* ms, 0 when off */
-	const char *stats;  /* prefix of the statistics file, or NULL */
+	int64_t tracebackancestors;
+	const char *stats; /* prefix of the statistics file, or NULL */
 };
 extern struct debugvars debug;
 extern int envprocs; /* GMPPROCS, or 0 */

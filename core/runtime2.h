@@ -149,8 +149,9 @@ struct g {
 	int64_t cputime;  /* used on other Ms, and as far as sampled */
 	int64_t cpustart; /* the M's CPU clock when it came, or -1 */
 
-	const void *attr;      /* born bound: until it is started */
-	void (*entry)(void *); /* the shim's start routine */
+	struct ancestors *ancestors; /* ancestors.c; NULL: unknown */
+	const void *attr;	     /* born bound: until it is started */
+	void (*entry)(void *);	     /* the shim's start routine */
 	void *entryarg;
 	struct __res_state res;
 };

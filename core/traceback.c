@@ -394,6 +394,22 @@ trim(const struct g *gp, struct frames *f)
 	f->n = n;
 }
 
+/* The caller's own, from the frame that begins at fp on; on any thread. */
+void
+tracesself(struct frames *f, uintptr_t fp)
+{
+	struct trace t = { .g = getg(), .where = UNSTOPPED };
+	struct begin b = { .t = &t, .fp = fp };
+	uint64_t mask = lockquiet(&tracelock);
+
+	if (imagesread() && guard(walkonm, &b) >= 0)
+		trim(t.g, &t.f);
+	else
+		t.f.n = 0;
+	*f = t.f;
+	unlockquiet(&tracelock, mask);
+}
+
 /* One that is on no M: a walk for all of them. */
 static bool
 try(struct trace *t, uint32_t n, bool last)

@@ -71,5 +71,18 @@ struct trace {
  * imagesread().
  */
 void traces(uint64_t goid, void (*fn)(const struct trace *, void *), void *arg);
+void tracesself(struct frames *f, uintptr_t fp);
+
+/* ancestors.c: who made a G, who made that one, and so on, and where */
+struct ancestor {
+	uint64_t goid;
+	uint32_t n;
+	bool more;
+	uintptr_t pc[MAXFRAMES]; /* return addresses */
+};
+struct ancestors {
+	uint32_t n;
+	struct ancestor a[];
+};
 
 #endif

@@ -235,6 +235,7 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	th->c11fn = c11fn;
 	th->creator = ggoid(getg());
 	th->createdat = caller;
+	gancestors(gp);
 	th->sigmask = me->sigmask;
 	if (attr != &defaultattr &&
 	    pthread_attr_getsigmask_np(attr, &mask) == 0)

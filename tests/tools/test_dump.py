@@ -37,6 +37,18 @@ waits_forever(void *arg)
 	return arg;
 }
 
+static void *
+nests(void *arg)
+{
+	pthread_t t;
+
+	if (arg == NULL)
+		return waits_forever(arg);
+	pthread_create(&t, NULL, nests, (char *)arg - 1);
+	pthread_join(t, NULL);
+	return arg;
+}
+
 static void
 handler(int sig)
 {
@@ -76,6 +88,10 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "resets") == 0) {
 		signal(SIGQUIT, handler);
 		signal(SIGQUIT, SIG_DFL);
+	}
+	if (strcmp(argv[1], "nests") == 0) {
+		pthread_create(&t, NULL, nests, (void *)3);
+		usleep(200000);
 	}
 	if (strcmp(argv[1], "deadlocks") == 0)
 		pthread_join(t, NULL);
@@ -272,6 +288,34 @@ class Ends(unittest.TestCase):
         self.assertRegex(r.stderr, r"\t\w*join\w*\+.*\n\tmain\+")
         self.assertRegex(r.stderr, r"\[join of \d+ \"ends\"\]")
         self.assertRegex(r.stderr, r"deadlock: \d+ \"ends\" waits for ")
+
+    def test_ancestors(self):
+        """Who made who made it, each with the stack that it had then."""
+        for mode in MODES:
+            for n in range(4):
+                debug = f"dumpjson=1,tracebackancestors={n}"
+                text = self.both("nests", -signal.SIGQUIT, mode, debug)[1]
+                dumped = json.loads(text)
+                threads = sorted(dumped["threads"], key=lambda t: t["id"])
+                self.assertEqual(len(threads), 6)
+                # main, waits_forever, and nests in nests in nests in nests
+                ids = [threads[0]["id"]] + [t["id"] for t in threads[2:]]
+                got = threads[-1].get("ancestors", [])
+                self.assertEqual([a["id"] for a in got],
+                                 ids[-2::-1][:n] if n else [])
+                stacks = [[f.get("function") for f in dumped["stacks"]
+                           [a["stack"]]][1:2] for a in got]
+                self.assertEqual(stacks, [["nests"]] * n)
+                if n == 2:
+                    self.assertEqual(
+                        [len(t.get("ancestors", ())) for t in threads],
+                        [0, 1, 1, 2, 2, 2])
+        text = self.both("nests", -signal.SIGQUIT, {},
+                         "tracebackancestors=1")[1]
+        self.assertRegex(
+            text, r"created by nests\+.* in goroutine (\d+)\n"
+            r"\[originating from goroutine \1\]:\n"
+            r"\t\w*create\+.*\n\tnests\+")
 
     def test_throw(self):
         """The library has found a fault of its own."""
