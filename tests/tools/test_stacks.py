@@ -103,7 +103,7 @@ WANTED = {
 }
 # A handler there needs a stack; and of a call that nobody announces the caller's
 # frame pointer is not known.
-NOTBOUND = {"nostack", "pipe"}
+NOTBOUND = {"nostack", "pipe", "child"}
 
 
 def within(wanted, functions):
