@@ -71,6 +71,9 @@ struct trace {
  * imagesread().
  */
 void traces(uint64_t goid, void (*fn)(const struct trace *, void *), void *arg);
+/*
+ * That of the caller, a G that need not have a table of its own: takes tracelock.
+ */
 void tracesself(struct frames *f, uintptr_t fp);
 
 /* ancestors.c: who made a G, who made that one, and so on, and where */
