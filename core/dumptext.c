@@ -110,7 +110,7 @@ state(struct out *o, const struct seen *first, uint32_t n)
 	outline(o);
 }
 
-/* Ranges of numbers, with the name that each has. */
+/* Ranges of numbers; a name is that of all before it that have none. */
 static void
 ids(struct out *o, const struct seen *s)
 {
@@ -130,7 +130,8 @@ ids(struct out *o, const struct seen *s)
 		comma = ", ";
 		if (last != s)
 			outu(o, "-", last->goid);
-		if (s->name[0] != 0) {
+		if (s->name[0] != 0 &&
+		    (next == NULL || strcmp(next->name, s->name) != 0)) {
 			outs(o, " ");
 			outquoted(o, s->name, false);
 		}
