@@ -26,6 +26,7 @@ ENDS_SOURCE = r"""
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
@@ -75,6 +76,7 @@ int
 main(int argc, char **argv)
 {
 	pthread_t t;
+	int status;
 
 	if (argc < 2)
 		return 1;
@@ -92,6 +94,14 @@ main(int argc, char **argv)
 	if (strcmp(argv[1], "nests") == 0) {
 		pthread_create(&t, NULL, nests, (void *)3);
 		usleep(200000);
+	}
+	if (strncmp(argv[1], "forks", 5) == 0 && fork() != 0) {
+		wait(&status);
+		_exit(WIFSIGNALED(status) ? WTERMSIG(status) : 9);
+	}
+	if (strcmp(argv[1], "forks-makes") == 0) {
+		pthread_create(&t, NULL, waits_forever, NULL);
+		usleep(100000);
 	}
 	if (strcmp(argv[1], "deadlocks") == 0)
 		pthread_join(t, NULL);
@@ -267,6 +277,17 @@ class Ends(unittest.TestCase):
                     self.assertTrue(text.endswith("\n\n"))
                     if how == "raises":
                         self.assertRegex(text, r"\t(raise|gsignal)\+.*\n\tmain\+")
+
+    def test_child(self):
+        """That of fork() has nothing to show until it makes a thread."""
+        for mode in MODES:
+            text = self.both("forks-only", signal.SIGQUIT, mode)[1]
+            self.assertEqual(text, "")
+            text = self.both("forks-makes", signal.SIGQUIT, mode)[1]
+            self.assertRegex(text, r"process \d+, 2 threads\n")
+            # By the parent's main thread, which is not the child's.
+            self.assertRegex(text, r"\[mutex 0x[0-9a-f]+[],]")
+            self.assertTrue(text.endswith("\n\n"))
 
     def test_left_alone(self):
         for how, status in ("handles", signal.SIGQUIT), ("ignores", 7):
