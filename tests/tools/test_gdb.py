@@ -518,8 +518,15 @@ class Running(Case):
     """Under gdb from the beginning."""
 
     def run_in(self, *commands, procs="1"):
-        return gdb([f"set exec-wrapper env LD_PRELOAD={LIBRARY} "
-                    f"GMPPROCS={procs}", *commands], self.path("prog-c"))
+        """gdb 13 takes a process that ends while one of its threads makes
+        another for an error of its own (linux-nat.c:1849)."""
+        for _ in range(5):
+            out, err = gdb(
+                [f"set exec-wrapper env LD_PRELOAD={LIBRARY} "
+                 f"GMPPROCS={procs}", *commands], self.path("prog-c"))
+            if "internal-error" not in out + err:
+                break
+        return out, err
 
     def with_input(self, text):
         path = self.path("input")
@@ -535,7 +542,7 @@ class Running(Case):
             "continue")
         self.assertIn("[Switching to gthread ", out, err)
         self.assertIn("6 threads, 15", out)
-        self.assertIn("exited with code 07", out)
+        self.assertIn("exited with code 07", out, err)
         self.assertEqual(err.count("Exception"), 0, err)
 
     def test_a_thread_that_has_not_run(self):

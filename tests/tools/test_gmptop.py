@@ -311,7 +311,7 @@ class States(TopCase):
         p = self.program(GMPPROCS="2")
         for kind, n in ("locks", 7), ("waits", 5), ("sleeps", 3), ("reads", 2):
             p.do(f"{kind} {n}")
-        look = p.until(lambda x: count(x, state="waiting") >= 17)
+        look = p.until(lambda x: count(x, state="waiting") == 18)
         self.assertEqual(count(look, reason="mutex", name="locks"), 7)
         self.assertEqual(count(look, reason="cond", name="waits"), 5)
         self.assertEqual(count(look, reason="sleep", timed=True), 3)
