@@ -18,10 +18,11 @@ note(struct ancestor *a, const struct frames *f)
 		a->pc[i] = f->frame[i].pc + f->frame[i].exact;
 }
 
-/* Apart: the frames are many, and others' stacks small. */
-static __attribute__((noinline)) void
-inherit(struct g *gp, uint32_t room)
+/* The calling G makes gp.  Apart: the frames are many, and others' stacks small. */
+__attribute__((noinline)) void
+saveancestors(struct g *gp)
 {
+	uint32_t room = (uint32_t)debug.tracebackancestors;
 	const struct ancestors *mine = getg()->ancestors;
 	struct ancestors *as = gp->ancestors;
 	struct frames f;
@@ -38,13 +39,4 @@ inherit(struct g *gp, uint32_t room)
 		as->a[i] = mine->a[i - 1];
 	as->n = i;
 	gp->ancestors = as;
-}
-
-void
-gancestors(struct g *gp)
-{
-	uint32_t room = (uint32_t)debug.tracebackancestors;
-
-	if (unlikely(room != 0))
-		inherit(gp, room);
 }

@@ -177,6 +177,8 @@ allocadopted(void)
 	if (gp != NULL) {
 		memset(&gp->thread, 0, sizeof(gp->thread));
 		gp->thread.sigmask = UINT64_MAX;
+		gp->parentgoid = 0;
+		gp->gopc = 0;
 		gp->interrupted = 0;
 		return gp;
 	}
@@ -562,6 +564,8 @@ stayforeign(struct g *gp)
 	gp->timer.pp = NULL;
 	gp->preempted = NULL;
 	cpureset(gp, 0);
+	gp->parentgoid = 0;
+	gp->gopc = 0;
 	memset(&gp->thread, 0, sizeof(gp->thread));
 	gp->thread.sigmask = was.sigmask;
 	/* What that code looks at. */

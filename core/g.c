@@ -348,10 +348,10 @@ glast(void)
 	return last;
 }
 
-int
-newproc(const struct newprocargs *a, struct g **out)
+/* One that shares its Ms; guard bytes below its stack. */
+static inline int
+newshared(const struct newprocargs *a, size_t guard, struct g **out)
 {
-	size_t guard = (a->guardsize + PAGESIZE - 1) & ~(PAGESIZE - 1);
 	uint64_t goid;
 	uintptr_t hi;
 	struct g *gp;
@@ -360,11 +360,6 @@ newproc(const struct newprocargs *a, struct g **out)
 	bool made = false;
 	int class;
 
-	if (guard < a->guardsize)
-		return -EINVAL; /* as glibc says of one that wraps around */
-	needg();
-	if (a->bound || sched.mode == MODE_BOUND)
-		return newbound(a, out);
 	mp = acquirem();
 	pp = load_rlx(&mp->nop) == HASP ? mp->p : NULL;
 	if (unlikely(pp == NULL) && load_acq(&sched.started) == 0) {
@@ -424,6 +419,27 @@ newproc(const struct newprocargs *a, struct g **out)
 	gp->thread.sigmask = UINT64_MAX;
 	store_rel(&gp->status, Gwaiting);
 	*out = gp;
+	return 0;
+}
+
+int
+newproc(const struct newprocargs *a, struct g **out)
+{
+	size_t guard = (a->guardsize + PAGESIZE - 1) & ~(PAGESIZE - 1);
+	struct g *self;
+	int err;
+
+	if (guard < a->guardsize)
+		return -EINVAL; /* as glibc says of one that wraps around */
+	self = needg();
+	err = a->bound || sched.mode == MODE_BOUND ? newbound(a, out)
+						   : newshared(a, guard, out);
+	if (err != 0)
+		return err;
+	(*out)->parentgoid = self->goid;
+	(*out)->gopc = a->callerpc;
+	if (unlikely(debug.tracebackancestors != 0))
+		saveancestors(*out);
 	return 0;
 }
 

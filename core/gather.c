@@ -248,15 +248,14 @@ seeancestors(struct seen *s, const struct ancestors *as)
 	}
 }
 
-/* As snapshot.c: what belongs together is the same before and after. */
 static void
 see(const struct trace *t, void *arg)
 {
 	struct g *gp = t->g;
-	const void *addr = load_acq(&gp->waitaddr);
-	uint32_t reason = load_acq(&gp->waitreason), stack;
-	int64_t since = load_acq(&gp->waitsince), now = nanotime();
+	uint32_t status = load_acq(&gp->status), stack;
+	int64_t now = nanotime();
 	enum pollmode mode;
+	struct waiting w;
 	struct seen *s;
 
 	(void)arg;
@@ -265,28 +264,25 @@ see(const struct trace *t, void *arg)
 		return;
 	s->goid = gp->goid;
 	s->tid = gtid(gp);
-	s->status = (uint8_t)load_rlx(&gp->status);
+	s->status = (uint8_t)status;
 	s->where = (uint8_t)t->where;
 	s->syscall = t->syscall;
 	s->bound = gp->bound;
-	s->start = (uintptr_t)gp->thread.fn;
-	if (s->start == 0)
-		s->start = (uintptr_t)gp->thread.c11fn;
-	s->creator = gp->thread.creator;
-	s->createdat = gp->thread.createdat;
+	s->start = gstartpc(gp);
+	s->creator = gp->parentgoid;
+	s->createdat = gp->gopc;
 	memcpy(s->name, gp->thread.name, sizeof(s->name) - 1);
 	seeancestors(s, gp->ancestors);
 	s->owner = s->next = NONE;
 	s->fd = -1;
 	s->stack = stack;
-	if (addr == NULL || t->where == RUNNING ||
-	    load_acq(&gp->waitaddr) != addr || reason >= WAITREASONS)
+	if (t->where == RUNNING || !waitof(gp, status, &w))
 		return;
-	s->reason = (uint8_t)reason;
-	s->object = (uintptr_t)addr;
-	s->waits = since != 0 && since < now ? now - since : 0;
-	if (reason == WAITIO)
-		s->fd = pollwaits(addr, &mode);
+	s->reason = (uint8_t)w.reason;
+	s->object = (uintptr_t)w.addr;
+	s->waits = w.since != 0 && w.since < now ? now - w.since : 0;
+	if (w.reason == WAITIO)
+		s->fd = pollwaits(w.addr, &mode);
 }
 
 static uint32_t

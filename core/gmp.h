@@ -354,6 +354,7 @@ struct newprocargs {
 	bool bound;	  /* a kernel thread of its own */
 	const void
 	    *attr; /* the pthread_attr_t, for bound threads; may be NULL */
+	uintptr_t callerpc; /* where it is made: a return address, or 0 */
 };
 
 /*
@@ -387,8 +388,6 @@ struct g *gwithtid(int tid);
 int gtid(struct g *gp);
 /* Go's: never used again, and what dumps call it.  0 for NULL. */
 uint64_t ggoid(const struct g *gp);
-/* Notes that the calling G makes gp, if GMPDEBUG wants that. */
-void gancestors(struct g *gp);
 /*
  * The id that glibc's own recursive locks use for the calling thread, whoever
  * it is, without adopting it: the tid of its TCB.
@@ -494,9 +493,7 @@ struct gthread {
 	bool shielded; /* not to be cancelled: see shim/cancel.c */
 	int vforked;   /* vfork()s whose child has not called exec */
 	char name[16];
-	uint64_t creator;    /* goid of who made it */
-	uintptr_t createdat; /* and where: a return address, or 0 */
-	size_t guardsize;    /* what the attributes said */
+	size_t guardsize; /* what the attributes said */
 	size_t stacksize;
 	void *stacklo; /* the user's own stack, or NULL */
 	struct altstack altstack;

@@ -104,12 +104,13 @@ facilities(struct out *o)
 void
 initend(void)
 {
-	int64_t cpu = oscputime(ostid());
 	struct out o = { .mode = OUTALL };
+	int64_t cpu;
 	uint32_t i;
 
 	if (!debug.inittrace)
 		return;
+	cpu = oscputime(ostid());
 	outms(&o, "init gmpthread @", begun - loaded);
 	outms(&o, " ms, ", last - begun);
 	outms(&o, " ms clock, ", cpu - cpubegun);

@@ -1,11 +1,28 @@
 /*
- * Who holds what a thread waits for, as far as the object itself says.  The layouts
- * are glibc's, which the shim keeps to.  Whoever is named may have gone on since.
+ * What a thread waits for, and who holds that, as far as the object itself says.  The
+ * layouts are glibc's, which the shim keeps to.  Whoever is named may have gone on
+ * since.
  */
 #include "core/runtime.h"
 
 /* FUTEX_TID_MASK; above it are marks of the mutex's. */
 #define TIDMASK 0x3fffffff
+
+/*
+ * False: gp, which had that status, waits for nothing, or has gone on meanwhile.  Its
+ * reason is written before the address, which is NULL while it is on no bucket, the
+ * time before the status: they belong together when both are the same before and
+ * after.  A bound G stays Grunning meanwhile.
+ */
+bool
+waitof(const struct g *gp, uint32_t status, struct waiting *w)
+{
+	w->addr = load_acq(&gp->waitaddr);
+	w->reason = load_acq(&gp->waitreason);
+	w->since = load_acq(&gp->waitsince);
+	return w->addr != NULL && load_acq(&gp->status) == status &&
+	    load_rlx(&gp->waitaddr) == w->addr && w->reason < WAITREASONS;
+}
 
 /* The thread whose end is waited for: addr is its state (shim/thread.c). */
 static int32_t

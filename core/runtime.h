@@ -149,6 +149,12 @@ void peekclose(struct peeker *k);
 bool peek(struct peeker *k, uintptr_t addr, void *buf, size_t n);
 
 /* owner.c */
+struct waiting {
+	const void *addr;
+	enum waitreason reason;
+	int64_t since;
+};
+bool waitof(const struct g *gp, uint32_t status, struct waiting *w);
 int32_t ownerof(struct peeker *k, enum waitreason why, uintptr_t addr);
 
 /* stack.c */
@@ -317,6 +323,17 @@ void tracebackforkchild(void);
 
 /* image.c */
 void imagesinit(void);
+
+/* The start routine that the program gave, or 0. */
+static inline uintptr_t
+gstartpc(const struct g *gp)
+{
+	return gp->thread.fn != NULL ? (uintptr_t)gp->thread.fn
+				     : (uintptr_t)gp->thread.c11fn;
+}
+
+/* ancestors.c */
+void saveancestors(struct g *gp);
 
 /* dump.c */
 void dumpinit(void);

@@ -126,7 +126,9 @@ struct g {
 	/* allglock, then constant. */
 	struct g *alllink;
 	uint64_t goid;
-	int64_t started; /* coarsetime() when it was made */
+	int64_t started;     /* coarsetime() when it was made */
+	uint64_t parentgoid; /* of who made it, or 0 */
+	uintptr_t gopc;	     /* and where: a return address, or 0 */
 
 	/* Constant after malg(). */
 	struct stack stack; /* the mapping's own, without the guard */

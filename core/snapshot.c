@@ -121,34 +121,26 @@ pidof(const struct p *pp)
 	return pp != NULL ? pp->id : -1;
 }
 
-/*
- * What gp waits for.  Its reason is written before the address, which is NULL while
- * it is on no bucket, the time before the status: they belong together when both
- * are the same before and after.  A bound G stays Grunning meanwhile.
- */
 static void
 writewait(struct snapg *s, const struct g *gp, uint32_t status)
 {
-	const void *addr = load_acq(&gp->waitaddr);
-	uint32_t reason = load_acq(&gp->waitreason);
-	int64_t since = load_acq(&gp->waitsince);
+	struct waiting w;
 	enum pollmode mode;
 
-	if (addr == NULL || load_acq(&gp->status) != status ||
-	    load_rlx(&gp->waitaddr) != addr)
+	if (!waitof(gp, status, &w))
 		return;
 	s->status = SNAPGWAITING;
-	s->reason = (uint8_t)reason;
-	s->since = (uint64_t)since;
+	s->reason = (uint8_t)w.reason;
+	s->since = (uint64_t)w.since;
 	/* A word of its own says nothing to anybody. */
-	if (reason != WAITSLEEP && reason != WAITSIGNAL)
-		s->waitaddr = (uintptr_t)addr;
+	if (w.reason != WAITSLEEP && w.reason != WAITSIGNAL)
+		s->waitaddr = (uintptr_t)w.addr;
 	if (load_rlx(&gp->timer.pp) != NULL)
 		s->flags |= SNAPGTIMED;
 	if (canpeek)
-		s->owner = ownerof(&peeker, reason, (uintptr_t)addr);
-	if (reason == WAITIO) {
-		s->fd = pollwaits(addr, &mode);
+		s->owner = ownerof(&peeker, w.reason, (uintptr_t)w.addr);
+	if (w.reason == WAITIO) {
+		s->fd = pollwaits(w.addr, &mode);
 		s->flags |= mode == POLLMODE_IN ? SNAPGREADS : SNAPGWRITES;
 	}
 }
@@ -195,10 +187,9 @@ writeg(struct g *gp, void *arg)
 		s->flags |= SNAPGPREEMPTED;
 	s->cputime = (uint64_t)load_rlx(&gp->cputime);
 	s->started = (uint64_t)gp->started;
-	s->startpc = gp->thread.fn != NULL ? (uintptr_t)gp->thread.fn
-					   : (uintptr_t)gp->thread.c11fn;
-	s->createdpc = gp->thread.createdat - (gp->thread.createdat != 0);
-	s->createdby = gp->thread.creator;
+	s->startpc = gstartpc(gp);
+	s->createdpc = gp->gopc - (gp->gopc != 0);
+	s->createdby = gp->parentgoid;
 	s->stacksize = gp->stack.hi - gp->stack.lo;
 	if ((status == Gwaiting || status == Grunnable) && sp > gp->stack.lo &&
 	    sp < gp->stack.hi)
@@ -393,9 +384,12 @@ publish(uint32_t request, uint32_t want)
 	memset(&hdr->module, 0, sizeof(hdr->module));
 	hdr->now = (uint64_t)nanotime();
 	writecounters();
-	lock(&tracelock);
+	/* A dump may hold it for a while. */
+	if (want & SNAPWANTSTACKS)
+		lock(&tracelock);
 	writesections(want);
-	unlock(&tracelock);
+	if (want & SNAPWANTSTACKS)
+		unlock(&tracelock);
 	hdr->answered = request;
 	store_rel(&hdr->seq, hdr->seq + 1);
 	futexwakeupshared(&hdr->seq);

@@ -38,9 +38,9 @@ enum {
 	SNAPWANTPS = 1, /* Ps and Ms */
 	SNAPWANTGS = 2, /* Gs */
 	SNAPWANTSTACKS =
-	    4, /* stacks: of the G stackof, of all when that is 0 */
+	    4,		 /* stacks: of the G stackof, of all when that is 0 */
+	SNAPWANTLAT = 8, /* latencies of runnable Gs, 1 turn in 8 */
 	SNAPWANTTRACE = 16, /* events: see tracefile.h */
-	SNAPWANTLAT = 8,    /* latencies of runnable Gs, 1 turn in 8 */
 };
 
 /* snapg.status */

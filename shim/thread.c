@@ -197,7 +197,7 @@ static int
 create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
     thrd_start_t c11fn, void *arg, uintptr_t caller)
 {
-	struct newprocargs a = { .fn = threadstart };
+	struct newprocargs a = { .fn = threadstart, .callerpc = caller };
 	struct gthread *th, *me;
 	int detach, err;
 	bool changed;
@@ -233,9 +233,6 @@ create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *),
 	th->fn = fn;
 	th->arg = arg;
 	th->c11fn = c11fn;
-	th->creator = ggoid(getg());
-	th->createdat = caller;
-	gancestors(gp);
 	th->sigmask = me->sigmask;
 	if (attr != &defaultattr &&
 	    pthread_attr_getsigmask_np(attr, &mask) == 0)
