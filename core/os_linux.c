@@ -519,10 +519,11 @@ osrseqoff(void *area)
 	    0);
 }
 
-/* --- how many Ps ---------------------------------------------------------- */
+/* --- files of the kernel's ------------------------------------------------- */
 
-static size_t
-readfile(const char *path, char *buf, size_t n)
+/* What the first read of it gives, ended by a NUL; 0 when there is none. */
+size_t
+osreadfile(const char *path, char *buf, size_t n)
 {
 	long fd = sys(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC, 0,
 	    0, 0);
@@ -537,6 +538,8 @@ readfile(const char *path, char *buf, size_t n)
 	buf[r] = 0;
 	return (size_t)r;
 }
+
+/* --- how many Ps ---------------------------------------------------------- */
 
 static bool
 parsenum(const char **s, int64_t *v)
@@ -587,7 +590,7 @@ cgroupfile(const char *root, const char *group, size_t n, const char *name,
 	char path[1200];
 
 	snprintf(path, sizeof(path), "%s%.*s/%s", root, (int)n, group, name);
-	return readfile(path, buf, size) != 0;
+	return osreadfile(path, buf, size) != 0;
 }
 
 /*
@@ -607,7 +610,7 @@ cgroupcpus(void)
 	int best = INT_MAX, v1;
 	size_t n;
 
-	if (readfile("/proc/self/cgroup", text, sizeof(text)) == 0)
+	if (osreadfile("/proc/self/cgroup", text, sizeof(text)) == 0)
 		return INT_MAX;
 	for (v1 = 0; v1 < 2; v1++) {
 		group = cgrouppath(text, v1);

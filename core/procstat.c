@@ -5,7 +5,6 @@
  * descriptors of its own reads for sysmon.  It is made at the first question.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -37,20 +36,10 @@ taskfile(int32_t tid, const char *name, char *buf, size_t size)
 {
 	char path[64] = "/proc/self/task/";
 	size_t n = strlen(path);
-	long fd, r;
 
 	n += fmtu64(path + n, (uint64_t)tid);
 	memcpy(path + n, name, strlen(name) + 1);
-	fd = rawsyscall(SYS_openat, AT_FDCWD, (long)path, O_RDONLY | O_CLOEXEC,
-	    0, 0, 0);
-	if (fd < 0)
-		return 0;
-	r = rawsyscall(SYS_read, fd, (long)buf, (long)size - 1, 0, 0, 0);
-	rawsyscall(SYS_close, fd, 0, 0, 0, 0, 0);
-	if (r < 0)
-		r = 0;
-	buf[r] = 0;
-	return (size_t)r;
+	return osreadfile(path, buf, size);
 }
 
 /* State S or D, as opposed to waiting for a CPU; and how often it was in one. */

@@ -56,6 +56,7 @@ void osdetach(pthread_t thread);
 bool oskeycreate(pthread_key_t *key, void (*destructor)(void *));
 void oskeyset(pthread_key_t key, void *value);
 void osrseqoff(void *area);
+size_t osreadfile(const char *path, char *buf, size_t n);
 int oscpus(void);
 void oswrite(int fd, const char *s, size_t n);
 bool ostrywrite(int fd, const char *s, size_t n);

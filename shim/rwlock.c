@@ -306,46 +306,50 @@ pthread_rwlock_trywrlock(pthread_rwlock_t *lock)
 /* --- with a time limit ---------------------------------------------------- */
 
 /* glibc checks these arguments before it looks at the lock. */
-static inline bool
-badlimit(clockid_t clock, const struct timespec *abstime)
+static inline int
+timedrdlock(pthread_rwlock_t *lock, clockid_t clock,
+    const struct timespec *abstime)
 {
-	return !goodclock(clock) || !goodnsec(abstime);
+	if (!goodclock(clock) || !goodnsec(abstime))
+		return EINVAL;
+	return rdlock(lock, (struct until){ clock, abstime });
+}
+
+static inline int
+timedwrlock(pthread_rwlock_t *lock, clockid_t clock,
+    const struct timespec *abstime)
+{
+	if (!goodclock(clock) || !goodnsec(abstime))
+		return EINVAL;
+	return wrlock(lock, (struct until){ clock, abstime });
 }
 
 EXPORT int
 pthread_rwlock_clockrdlock(pthread_rwlock_t *lock, clockid_t clock,
     const struct timespec *abstime)
 {
-	if (badlimit(clock, abstime))
-		return EINVAL;
-	return rdlock(lock, (struct until){ clock, abstime });
+	return timedrdlock(lock, clock, abstime);
 }
 
 EXPORT int
 pthread_rwlock_clockwrlock(pthread_rwlock_t *lock, clockid_t clock,
     const struct timespec *abstime)
 {
-	if (badlimit(clock, abstime))
-		return EINVAL;
-	return wrlock(lock, (struct until){ clock, abstime });
+	return timedwrlock(lock, clock, abstime);
 }
 
 EXPORT int
 pthread_rwlock_timedrdlock(pthread_rwlock_t *lock,
     const struct timespec *abstime)
 {
-	if (badlimit(CLOCK_REALTIME, abstime))
-		return EINVAL;
-	return rdlock(lock, (struct until){ CLOCK_REALTIME, abstime });
+	return timedrdlock(lock, CLOCK_REALTIME, abstime);
 }
 
 EXPORT int
 pthread_rwlock_timedwrlock(pthread_rwlock_t *lock,
     const struct timespec *abstime)
 {
-	if (badlimit(CLOCK_REALTIME, abstime))
-		return EINVAL;
-	return wrlock(lock, (struct until){ CLOCK_REALTIME, abstime });
+	return timedwrlock(lock, CLOCK_REALTIME, abstime);
 }
 
 /* --- leaving -------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -152,6 +153,19 @@ ontime(clockid_t clock, int64_t start, int ms)
 			sched_yield();                                         \
 		true_;                                                         \
 	})
+
+/* --- descriptors ---------------------------------------------------------- */
+
+/* How many are open, of the first numbers from the one given. */
+static UNUSED int
+descriptors(int first)
+{
+	int n = 0;
+
+	for (int fd = first; fd < 2000; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
 
 /* --- threads ------------------------------------------------------------- */
 

@@ -16,7 +16,7 @@
 extern char **environ;
 
 static void
-descriptors(void)
+listdescriptors(void)
 {
 	for (int fd = 0; fd < 20000; fd++) {
 		struct stat st;
@@ -140,7 +140,7 @@ calls(void)
 static int
 child(void)
 {
-	descriptors();
+	listdescriptors();
 	status();
 	tasks();
 	return 4;
@@ -152,12 +152,12 @@ main(void)
 	struct rlimit rl = { 20000, 20000 };
 
 	setrlimit(RLIMIT_NOFILE, &rl);
-	descriptors();
+	listdescriptors();
 	status();
 	tasks();
 	calls();
 	inchild("child", child);
-	descriptors();
+	listdescriptors();
 	status();
 	tasks();
 	return done();

@@ -31,16 +31,6 @@ names(const sigset_t *set, const char *what)
 	printf("\n");
 }
 
-static int
-opened(void)
-{
-	int n = 0;
-
-	for (int fd = 0; fd < 1000; fd++)
-		n += fcntl(fd, F_GETFD) != -1;
-	return n;
-}
-
 static void
 describe(void)
 {
@@ -62,7 +52,8 @@ describe(void)
 	printf("policy %d priority %d\n", sched_getscheduler(0),
 	    sp.sched_priority);
 	printf("directory %s\n", getcwd(dir, sizeof dir));
-	printf("descriptors %d, terminal %d\n", opened(), isatty(STDIN_FILENO));
+	printf("descriptors %d, terminal %d\n", descriptors(0),
+	    isatty(STDIN_FILENO));
 	if (isatty(STDIN_FILENO))
 		printf("in front %d\n", tcgetpgrp(STDIN_FILENO) == getpgid(0));
 	printf("real user %d\n", geteuid() == getuid());
@@ -317,7 +308,7 @@ main(int argc, char **argv UNUSED)
 	for (int sig = 1; sig < NSIG; sig++)
 		signal(sig, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
-	before = opened();
+	before = descriptors(0);
 	for (long i = 0; i < THREADS; i++)
 		t[i] = spawn(spawns, (void *)i);
 	for (int i = 0; i < THREADS; i++)
@@ -327,6 +318,6 @@ main(int argc, char **argv UNUSED)
 		t[i] = spawn(forksaterminal, (void *)i);
 	for (int i = 0; i < 4; i++)
 		finish(t[i]);
-	SHOWN(opened() - before);
+	SHOWN(descriptors(0) - before);
 	return done();
 }

@@ -3,7 +3,7 @@
  * child as in the parent: wherever it came, also in the first or the last steps of
  * a call, the child finishes that call, makes others, and makes threads.
  */
-#include "guest.h"
+#include "forks.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -19,26 +19,6 @@ static pthread_mutex_t taken = PTHREAD_MUTEX_INITIALIZER,
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static sem_t never, token, ready;
 static int bytes[2], nowhere, over;
-static volatile sig_atomic_t forked, inchild_;
-static volatile pid_t pid;
-
-static void
-forks(int sig)
-{
-	int err = errno;
-	pid_t p;
-
-	(void)sig;
-	if (forked)
-		return;
-	p = fork();
-	if (p == 0)
-		inchild_ = 1;
-	else
-		pid = p;
-	forked = 1;
-	errno = err;
-}
 
 static struct timespec
 soon(void)
@@ -205,7 +185,7 @@ interrupted(void *arg)
 	sem_post(&ready);
 	while (!forked)
 		fn();
-	if (inchild_) {
+	if (isforked) {
 		fn();
 		leave();
 	}
@@ -246,7 +226,7 @@ main(void)
 		c[i] = spawn(company, NULL);
 	for (size_t i = 0; i < CALLS; i++) {
 		for (int j = 0; j < ROUNDS; j++) {
-			forked = inchild_ = 0;
+			forked = isforked = 0;
 			t = spawn(interrupted, (void *)calls[i].fn);
 			await(&ready);
 			x = x * 1103515245 + 12345;
@@ -254,7 +234,7 @@ main(void)
 				continue;
 			pthread_kill(t, SIGUSR1);
 			finish(t);
-			reap(pid, 4);
+			reap(forkedpid, 4);
 		}
 		printf("%s\n", calls[i].name);
 	}

@@ -3,7 +3,7 @@
  * computation, a wait, a call in the kernel.  The child is a process of one thread,
  * which goes on where the handler interrupted it, and may make threads again.
  */
-#include "guest.h"
+#include "forks.h"
 
 #include <fcntl.h>
 #include <mqueue.h>
@@ -12,29 +12,9 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static sem_t sem, ready;
 static int pipefd[2];
-static volatile sig_atomic_t forked, inchild_;
 static __thread int mine;
-static volatile pid_t pid;
 static pid_t lasting; /* a child that does not end */
 static mqd_t mq;
-
-static void
-forks(int sig)
-{
-	int err = errno;
-	pid_t p;
-
-	(void)sig;
-	if (forked)
-		return; /* for a call that began after the first one */
-	p = fork();
-	if (p == 0)
-		inchild_ = 1;
-	else
-		pid = p;
-	forked = 1;
-	errno = err;
-}
 
 /* In the child only: that it is whole.  Never returns. */
 static void
@@ -151,7 +131,7 @@ interrupted(void *arg)
 	mine = 7;
 	sem_post(&ready);
 	((void (*)(void))arg)();
-	if (inchild_)
+	if (isforked)
 		leave();
 	return arg;
 }
@@ -200,8 +180,8 @@ main(void)
 			pthread_kill(t, SIGUSR1);
 			usleep(500);
 		}
-		while (waitpid(pid, &status, WNOHANG) == 0) {
-			kill(pid, SIGUSR1);
+		while (waitpid(forkedpid, &status, WNOHANG) == 0) {
+			kill(forkedpid, SIGUSR1);
 			usleep(500);
 		}
 		printf("%s: %s %d\n", ways[i % WAYS].name,

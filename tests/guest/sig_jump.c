@@ -119,7 +119,7 @@ waits(void *arg)
 }
 
 static void
-descriptors(void)
+jumpsout(void)
 {
 	pthread_t t[THREADS];
 	int left = THREADS, seen[THREADS] = { 0 };
@@ -219,7 +219,7 @@ main(void)
 	sem_init(&ready, 0, 0);
 	sem_init(&parked, 0, 0);
 	sem_init(&go, 0, 0);
-	descriptors();
+	jumpsout();
 	functions();
 	return done();
 }
