@@ -1,5 +1,5 @@
 /*
- * The kernel, as core sees it: every system call that core makes stands here.
+ * The kernel, as core sees it: the system calls that more than one file makes.
  * None touches errno, which belongs to the G that happens to run.
  */
 #include <dlfcn.h>
@@ -15,7 +15,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/epoll.h>
@@ -519,7 +518,7 @@ osrseqoff(void *area)
 	    0);
 }
 
-/* --- files of the kernel's ------------------------------------------------- */
+/* --- what it says of the process -------------------------------------------- */
 
 /* What the first read of it gives, ended by a NUL; 0 when there is none. */
 size_t
@@ -539,110 +538,6 @@ osreadfile(const char *path, char *buf, size_t n)
 	return (size_t)r;
 }
 
-/* --- how many Ps ---------------------------------------------------------- */
-
-static bool
-parsenum(const char **s, int64_t *v)
-{
-	const char *p = *s;
-
-	while (*p == ' ')
-		p++;
-	if (*p < '0' || *p > '9')
-		return false;
-	for (*v = 0; *p >= '0' && *p <= '9'; p++)
-		*v = *v * 10 + (*p - '0');
-	*s = p;
-	return true;
-}
-
-/* The line of /proc/self/cgroup for version 2, or for version 1's cpu. */
-static const char *
-cgrouppath(const char *text, bool v1)
-{
-	const char *line, *list, *path, *end;
-
-	for (line = text; line != NULL && *line != 0;
-	     line = *end != 0 ? end + 1 : end) {
-		end = strchrnul(line, '\n');
-		list = memchr(line, ':', (size_t)(end - line));
-		if (list == NULL)
-			continue;
-		list++;
-		path = memchr(list, ':', (size_t)(end - list));
-		if (path == NULL)
-			continue;
-		if (!v1 && path == list)
-			return path + 1;
-		for (; v1 && list < path; list = strpbrk(list, ",:") + 1)
-			if (strncmp(list, "cpu", 3) == 0 &&
-			    (list[3] == ',' || list[3] == ':'))
-				return path + 1;
-	}
-	return NULL;
-}
-
-/* A file of the first n bytes of a group's path; false when there is none. */
-static bool
-cgroupfile(const char *root, const char *group, size_t n, const char *name,
-    char *buf, size_t size)
-{
-	char path[1200];
-
-	snprintf(path, sizeof(path), "%s%.*s/%s", root, (int)n, group, name);
-	return osreadfile(path, buf, size) != 0;
-}
-
-/*
- * CPU quota of our cgroup and of those around it, rounded up, or INT_MAX.  A
- * container may see its own group at the root of the tree, under a path that is
- * not there: hence every prefix.  An unreadable /proc or /sys means no quota:
- * confined programs must not fail for it (Go issue 77911).
- */
-static int
-cgroupcpus(void)
-{
-	static const char *const roots[] = { "/sys/fs/cgroup",
-		"/sys/fs/cgroup/cpu" };
-	char text[2048], buf[64];
-	int64_t quota, period;
-	const char *group, *p;
-	int best = INT_MAX, v1;
-	size_t n;
-
-	if (osreadfile("/proc/self/cgroup", text, sizeof(text)) == 0)
-		return INT_MAX;
-	for (v1 = 0; v1 < 2; v1++) {
-		group = cgrouppath(text, v1);
-		if (group == NULL)
-			continue;
-		for (n = strcspn(group, "\n");; n--) {
-			p = buf;
-			quota = period = 0;
-			if (n > 0 && group[n] != '/' && group[n] != '\n' &&
-			    group[n] != 0)
-				continue;
-			if (cgroupfile(roots[v1], group, n,
-				v1 ? "cpu.cfs_quota_us" : "cpu.max", buf,
-				sizeof(buf)) &&
-			    parsenum(&p, &quota) &&
-			    (!v1 ||
-				cgroupfile(roots[1], group, n,
-				    "cpu.cfs_period_us", buf, sizeof(buf)))) {
-				if (v1)
-					p = buf;
-				if (parsenum(&p, &period) && period > 0 &&
-				    (quota + period - 1) / period < best)
-					best = (int)((quota + period - 1) /
-					    period);
-			}
-			if (n == 0)
-				break;
-		}
-	}
-	return best;
-}
-
 /* CPUs that we may use: affinity mask and cgroup quota, at least 1. */
 int
 oscpus(void)
@@ -655,7 +550,7 @@ oscpus(void)
 
 	for (i = 0; i < r / (long)sizeof(long); i++)
 		n += __builtin_popcountl(mask[i]);
-	quota = cgroupcpus();
+	quota = cgroupcpus("");
 	if (n > quota)
 		n = quota;
 	return n < 1 ? 1 : n;

@@ -149,6 +149,9 @@ bool peekopen(struct peeker *k);
 void peekclose(struct peeker *k);
 bool peek(struct peeker *k, uintptr_t addr, void *buf, size_t n);
 
+/* cgroup.c */
+int cgroupcpus(const char *root);
+
 /* owner.c */
 struct waiting {
 	const void *addr;
