@@ -6,8 +6,9 @@ PREFIX ?= /usr/local
 BUILD ?= release
 # The top of everything that is built.
 B ?= build
-# Rounds of every guest in `make soak`.
-REPEAT ?= 50
+# Of `make soak`: rounds; which guests (GUESTS='sig_* cancel_*'); a file where
+# runs are counted, from one soak to the next (COUNTS=build/soak).
+REPEAT ?= 1000
 
 # V=1 shows the commands.
 Q := $(if $(V),,@)
@@ -212,8 +213,10 @@ bench-net: all ## echo servers, pipes and files, beside Go too (some minutes)
 bench-apps: all ## servers under load, natively and preloaded (some minutes)
 	tests/compat/bench --lib $(LIB)
 
-soak: all ## every guest REPEAT times over (50)
-	tests/guest/run --lib $(LIB) --repeat $(REPEAT)
+soak: all ## every guest in all variants, REPEAT times over (1000)
+	tests/guest/run --lib $(LIB) --variants all --repeat $(REPEAT) \
+	    $(if $(COUNTS),--counts $(COUNTS)) \
+	    $(foreach g,$(GUESTS),'$(g)')
 
 coverage: ## lines of core, shim and arch that the tests reach
 	@find $(B)/obj/cov -name '*.gcda' -delete 2>/dev/null || true
