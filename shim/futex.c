@@ -218,13 +218,11 @@ othercall(long nr, long args[6])
 {
 	long r;
 
-	if (getg() != NULL) {
-		if (cpuclockcall(nr, args, &r))
-			return r;
-		wirecall(nr, args);
-		if (!tidcall(nr, args))
-			return result(-ESRCH);
-	}
+	if (getg() != NULL && cpuclockcall(nr, args, &r))
+		return r;
+	wirecall(nr, args);
+	if (getg() != NULL && !tidcall(nr, args))
+		return result(-ESRCH);
 	if (!ong())
 		return libc.syscall(nr, args[0], args[1], args[2], args[3],
 		    args[4], args[5]);

@@ -171,6 +171,8 @@ bool tidcall(long nr, long args[6]);
 void wirecall(long nr, const long args[6]);
 /* Before a fork: wires the thread when the program may be a debugger. */
 void wirefork(void);
+/* With the first thread: wires its maker, if the kernel has noted what it was. */
+void wirestart(void);
 
 /* --- jump.c --------------------------------------------------------------- */
 /*

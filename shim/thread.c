@@ -184,8 +184,10 @@ threadsinit(void)
 	if (schedinit() == MODE_OFF)
 		return MODE_OFF;
 	gp = getg();
-	if (schedmode() == MODE_MN)
+	if (schedmode() == MODE_MN) {
 		signaladopt();
+		wirestart();
+	}
 	signaldump();
 	if (gp != NULL && gthreadof(gp)->name[0] == 0)
 		libc.prctl(PR_GET_NAME, (unsigned long)gthreadof(gp)->name, 0,

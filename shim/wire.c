@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "shim/shim.h"
 
@@ -119,11 +120,39 @@ changesthread(long nr, const long args[6])
 	}
 }
 
+/* The kernel thread that has what its children do not inherit, or 0. */
+static int keeper;
+
+/*
+ * Before the first thread most changes need nothing: all Ms descend from the thread
+ * that made them.  Keyrings and indices of a thread, who submits to a ring, and who
+ * is counted are its alone.
+ */
+static bool
+inherited(long nr)
+{
+	switch (nr) {
+	case SYS_add_key:
+	case SYS_io_uring_register:
+	case SYS_io_uring_setup:
+	case SYS_keyctl:
+	case SYS_perf_event_open:
+	case SYS_request_key:
+		return false;
+	default:
+		return true;
+	}
+}
+
 void
 wirecall(long nr, const long args[6])
 {
-	if (getg() != NULL && changesthread(nr, args))
+	if (!changesthread(nr, args))
+		return;
+	if (getg() != NULL)
 		changeosthread();
+	else if (!inherited(nr))
+		keeper = selftid();
 }
 
 /* --- tracers -------------------------------------------------------------- */
@@ -133,10 +162,35 @@ wirecall(long nr, const long args[6])
  * and takes requests from no other (ptrace(2)).  The parent may know nothing of
  * that before its first request, and be on another M by then.
  */
+static bool
+tracer(void)
+{
+	return tracerloaded((uintptr_t)libc.ptrace);
+}
+
 void
 wirefork(void)
 {
-	if (ong() && tracerloaded((uintptr_t)libc.ptrace))
+	if (ong() && tracer())
+		lockosthread();
+}
+
+/* The calling thread has children, or others that it traces. */
+static bool
+haschildren(void)
+{
+	siginfo_t info;
+
+	return rawsyscall(SYS_waitid, P_ALL, 0, (long)&info,
+		   WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL, 0, 0) == 0;
+}
+
+void
+wirestart(void)
+{
+	if (keeper == selftid())
+		changeosthread();
+	else if (haschildren() && tracer())
 		lockosthread();
 }
 
