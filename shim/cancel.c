@@ -11,10 +11,11 @@
  *
  *	pthread_cancel			the G, entering a blocking call of libc's
  *	set the mark			set the asynchronous type
- *	find its M, send the signal	look at the mark
+ *	when it is asynchronous,	look at the mark
+ *	find its M, send the signal
  *
  * Either it sees the mark, or it is on its M with the asynchronous type when the
- * signal comes.
+ * signal comes.  Both are in one word.
  */
 #include <signal.h>
 #include <string.h>
@@ -252,13 +253,18 @@ pthread_cancel(pthread_t t)
 	 */
 	if (!due(before | cancelledbits))
 		return 0;
-	gsend(gp, sendcancel, NULL);
 	/*
-	 * Sent, it may be lost all the same: an M that is just in the handler that
-	 * preempts gp takes it for its next G.
+	 * Whoever becomes asynchronous later, as in a blocking call of libc's, looks
+	 * at the mark then.  A signal would end other calls, with EINTR.
 	 */
-	if ((before & asyncbit) != 0)
+	if ((before & asyncbit) != 0) {
+		gsend(gp, sendcancel, NULL);
+		/*
+		 * Sent, it may be lost all the same: an M that is just in the
+		 * handler that preempts gp takes it for its next G.
+		 */
 		later(gthreadof(gp));
+	}
 	gointerrupt(gp);
 	return 0;
 }

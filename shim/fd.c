@@ -432,18 +432,37 @@ fdclosed(int fd)
 
 /* --- one call ------------------------------------------------------------- */
 
+static inline void
+begin(struct iowait *w, int fd, enum pollmode mode, bool socket)
+{
+	w->fd = w->number = fd;
+	w->mode = mode;
+	w->socket = socket;
+	w->begun = w->real = w->partial = w->unsure = w->quiet = false;
+	w->signals = 0;
+	w->pd = NULL;
+	netpolllook(fd, &w->look);
+}
+
 void
 iobegin(struct iowait *w, int fd, enum pollmode mode, bool socket)
 {
 	if (unlikely(cancelpending()))
 		cancelpoint();
-	w->fd = w->number = fd;
-	w->mode = mode;
-	w->socket = socket;
-	w->begun = w->real = w->partial = w->unsure = false;
-	w->signals = 0;
-	w->pd = NULL;
-	netpolllook(fd, &w->look);
+	begin(w, fd, mode, socket);
+}
+
+void
+iobeginquiet(struct iowait *w, int fd, enum pollmode mode, bool socket)
+{
+	begin(w, fd, mode, socket);
+	w->quiet = true;
+}
+
+static bool
+cancelled(const struct iowait *w)
+{
+	return w->quiet ? cancelasync() : cancelpending();
 }
 
 bool
@@ -542,8 +561,8 @@ ioagain(struct iowait *w, long *r)
 		w->deadline = nanotime() + UNIXTIME;
 	store_rlx(&th->handled, 0);
 	/* gosched(), in exitsyscall(), may have taken the interruption. */
-	err = cancelpending() ? -EINTR
-			      : netpollblock(w->mode, &w->look, w->deadline);
+	err = cancelled(w) ? -EINTR
+			   : netpollblock(w->mode, &w->look, w->deadline);
 	if (err == 0) {
 		w->fd = netpollfd(w->pd);
 		return true;
@@ -559,7 +578,8 @@ ioagain(struct iowait *w, long *r)
 	err = w->number == netpollfd(w->pd) ? 0 : -EINTR;
 	leave(w, false);
 	interrupthook(gp);
-	cancelpoint();
+	if (cancelled(w))
+		cancelpoint();
 	if (err != 0 || sigfdready(w->signals) ||
 	    (load_rlx(&th->handled) & HANDLEDINTR) != 0 ||
 	    ((w->timed || w->partial) && load_rlx(&th->handled) != 0)) {

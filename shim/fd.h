@@ -89,6 +89,7 @@ struct iowait {
 	bool partial; /* something has been transferred */
 	bool timed;
 	bool unsure; /* its wait may end without an event */
+	bool quiet;  /* no cancellation point, unless that is asynchronous */
 	bool real;   /* make libc's call, which waits in the kernel or never */
 	uint64_t signals; /* fdsignals(): their coming ends the wait */
 	uint32_t uses;	  /* fduses() from before the first part */
@@ -106,6 +107,8 @@ uint64_t fdsignals(int fd);
 
 /* A cancellation point. */
 void iobegin(struct iowait *w, int fd, enum pollmode mode, bool socket);
+/* The same for a call that is none. */
+void iobeginquiet(struct iowait *w, int fd, enum pollmode mode, bool socket);
 
 /* Whether it waits at all; for a call that has to know before its first try. */
 bool iowaits(struct iowait *w);

@@ -360,14 +360,19 @@ tryheld(struct move *m, size_t n)
 	return r;
 }
 
+/* sendfile() is no cancellation point (sysdeps/unix/syscalls.list in glibc). */
 static void
-sidebegin(struct side *s, int fd, enum pollmode mode)
+sidebegin(struct side *s, int fd, enum pollmode mode, bool quiet)
 {
 	enum fdkind kind = s->pipe ? FDNOWAIT : fdkindof(fd, mode);
+	bool socket = kind == FDSOCKET || kind == FDLOWAT;
 
 	s->waits = kind < FDPLAIN;
 	s->polls = s->waits && !s->pipe;
-	iobegin(&s->w, fd, mode, kind == FDSOCKET || kind == FDLOWAT);
+	if (quiet)
+		iobeginquiet(&s->w, fd, mode, socket);
+	else
+		iobegin(&s->w, fd, mode, socket);
 	s->w.uses = fduses(fd);
 }
 
@@ -425,14 +430,15 @@ step(struct move *m, long *r)
 static ssize_t
 move(struct move *m, int in, int out)
 {
+	bool sendfile = m->nr == SYS_sendfile;
 	enum next next;
 	ssize_t more;
 	long r;
 
-	sidebegin(&m->in, in, POLLMODE_IN);
-	sidebegin(&m->out, out, POLLMODE_OUT);
+	sidebegin(&m->in, in, POLLMODE_IN, sendfile);
+	sidebegin(&m->out, out, POLLMODE_OUT, sendfile);
 	/* It has no flag for a pipe either. */
-	if (m->nr == SYS_sendfile)
+	if (sendfile)
 		m->out.polls = m->out.waits;
 	do
 		next = step(m, &r);

@@ -287,6 +287,14 @@ waits11(void *arg)
 	X(send, send(sock[0], buf, 1, MSG_DONTWAIT))                           \
 	X(send_wait, send(sock[0], buf, 1, 0))                                 \
 	X(sendfile, sendfile(nul, file, NULL, 0))                              \
+	X(sendfile_pipe, ({                                                    \
+		off_t off = 0;                                                 \
+		sendfile(data[1], file, &off, 1);                              \
+	}))                                                                    \
+	X(sendfile_socket, ({                                                  \
+		off_t off = 0;                                                 \
+		sendfile(sock[0], file, &off, 1);                              \
+	}))                                                                    \
 	X(sendmmsg, sendmmsg(sock[0], &mm, 1, MSG_DONTWAIT))                   \
 	X(sendmsg, sendmsg(sock[0], &mm.msg_hdr, 0))                           \
 	X(sendto, sendto(sock[0], buf, 1, 0, NULL, 0))                         \
