@@ -120,7 +120,11 @@ leave(enum waiting what, struct call *c, int s[2])
 		break;
 	}
 	default:
-		CHECK(shutdown(s[0], SHUT_RDWR) == 0);
+		/* Only an attempt that has begun is ended. */
+		while (!callover(c)) {
+			shutdown(s[0], SHUT_RDWR);
+			usleep(1000);
+		}
 	}
 }
 
