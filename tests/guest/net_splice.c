@@ -186,6 +186,37 @@ timed(enum pairkind kind)
 	closepair(s);
 }
 
+/* The same for splice, and for the socket that it takes from. */
+static void
+timedsplice(enum pairkind kind)
+{
+	int s[2], a[2];
+
+	makepair(s, kind);
+	makepair(a, PIPE);
+	small(s);
+	timeout(s[0], SO_RCVTIMEO, 30);
+	timeout(s[1], SO_SNDTIMEO, 30);
+	struct moving p = MOVING(SPLICE, s[0], a[1], NULL, 1000);
+	int64_t start = now(CLOCK_MONOTONIC);
+	begin(&p);
+	show("nothing comes", &p);
+	CHECK(ontime(CLOCK_MONOTONIC, start, 20));
+	CHECK(write(s[1], bytes, 1000) == 1000);
+	begin(&p);
+	show("it is there", &p);
+	fill(s[1]);
+	p = MOVING(SPLICE, a[0], s[1], NULL, 1000);
+	start = now(CLOCK_MONOTONIC);
+	begin(&p);
+	finish(p.thread);
+	CHECK((kind == TCP && p.result > 0) ||
+	    (p.result == -1 && p.err == EAGAIN &&
+		ontime(CLOCK_MONOTONIC, start, 20)));
+	closepair(s);
+	closepair(a);
+}
+
 /* --- what ends it --------------------------------------------------------- */
 
 static void
@@ -507,6 +538,8 @@ main(void)
 	position();
 	timed(TCP);
 	timed(USTREAM);
+	timedsplice(TCP);
+	timedsplice(USTREAM);
 	for (int i = 0; i < 8; i++)
 		interrupted(i & 1 ? SPLICE : SENDFILE, i & 2 ? SA_RESTART : 0,
 		    i & 4);
