@@ -228,6 +228,14 @@ fdshared(int fd)
 		store_rlx(&info->private, false);
 }
 
+bool
+fdprivate(int fd)
+{
+	struct fdinfo *info = infoof(fd, false);
+
+	return info != NULL && load_rlx(&info->private);
+}
+
 void
 fdforget(unsigned first, unsigned end)
 {
@@ -313,17 +321,24 @@ isknown(const struct fdinfo *info)
 	    load_rlx(&info->known) != 0;
 }
 
+static int
+getflags(int fd, int cmd, void *arg)
+{
+	return (int)rawsyscall(SYS_fcntl, fd, cmd, (long)arg, 0, 0, 0);
+}
+
 /* The options of a call that would block. */
 static struct fdinfo
 options(int fd, bool socket)
 {
 	struct fdinfo *info = infoof(fd, socket), now;
 	uint32_t gen = info == NULL ? 0 : load_acq(&info->gen);
-	long flags;
+	int flags;
 
 	if (socket && info != NULL && isknown(info))
 		return *info;
-	flags = rawsyscall(SYS_fcntl, fd, F_GETFL, 0, 0, 0, 0);
+	/* A socket that another thread connects is not what it is for an instant. */
+	flags = socket ? fdflags(fd, getflags) : getflags(fd, F_GETFL, NULL);
 	now = (struct fdinfo){
 		.nonblock = flags >= 0 && (flags & O_NONBLOCK) != 0,
 		.timeout = { NODEADLINE, NODEADLINE },

@@ -47,6 +47,7 @@ void fdopened(int fd);
 void fdforget(unsigned first, unsigned end);
 /* A socket that we have made: no other number has its description. */
 void fdsocket(int fd);
+bool fdprivate(int fd);
 /* Some other has: a duplicate, here or in another process. */
 void fdduplicated(int from, int to);
 void fdshared(int fd);

@@ -101,6 +101,7 @@ vforkexit(struct vforkstate s)
 {
 	struct g *gp = getg();
 
+	fdforked();
 	if (gp == NULL)
 		return;
 	gthreadof(gp)->vforked = s.depth;

@@ -54,7 +54,7 @@ accept(int fd, __SOCKADDR_ARG addr, socklen_t *len)
 /*
  * The first half of a TCP connect.  It has no flag not to wait: the description
  * is made not to block for the instant of the call; other threads that ask for
- * its flags wait for the end of that.
+ * its flags wait for the end of that, and other processes do not have it.
  */
 static long
 startconnect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -106,7 +106,8 @@ connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 		return libc.connect(fd, addr, len);
 	family = fdsockopt(fd, SO_DOMAIN);
 	if ((family != AF_INET && family != AF_INET6) ||
-	    fdsockopt(fd, SO_TYPE) != SOCK_STREAM || fddoesnotblock(fd))
+	    fdsockopt(fd, SO_TYPE) != SOCK_STREAM || !fdprivate(fd) ||
+	    fddoesnotblock(fd))
 		return ANNOUNCE(libc.connect(fd, addr, len));
 
 	iobegin(&w, fd, POLLMODE_OUT, true);

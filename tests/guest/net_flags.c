@@ -123,6 +123,85 @@ connectunseen(void)
 	printf("unseen\n");
 }
 
+/* Another process looks at the flags of sockets that are connected here. */
+#define SHARED 100
+
+static void
+sharedunseen(void)
+{
+	int l = listenon(&where, SHARED), fds[SHARED];
+	int *at = mapshared(sizeof *at);
+	pid_t pid;
+
+	for (int i = 0; i < SHARED; i++)
+		fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		int i, seen = 0;
+		while ((i = __atomic_load_n(at, __ATOMIC_ACQUIRE)) < SHARED)
+			seen |= fcntl(fds[i], F_GETFL) & O_NONBLOCK;
+		_exit(seen != 0);
+	}
+	/* Threads exist; this one is one of them. */
+	finish(spawn(noop, NULL));
+	for (int i = 0; i < SHARED; i++) {
+		__atomic_store_n(at, i, __ATOMIC_RELEASE);
+		usleep(200);
+		CHECK(connect(fds[i], (struct sockaddr *)&where,
+			  sizeof where) == 0);
+	}
+	__atomic_store_n(at, SHARED, __ATOMIC_RELEASE);
+	report("looking at what is connected", pid);
+	for (int i = 0; i < SHARED; i++)
+		close(fds[i]);
+	close(l);
+	munmap(at, sizeof *at);
+}
+
+/* One reads from a socket before another thread has connected it. */
+static void *
+readsearly(void *arg)
+{
+	int fd = *(int *)arg;
+	ssize_t n;
+	char c;
+
+	do
+		n = recv(fd, &c, 1, 0);
+	while (n == -1 && errno == ENOTCONN);
+	CHECK(n == 1);
+	/* And once more, on what is known of the socket by now. */
+	n = recv(fd, &c, 1, 0);
+	CHECK(n == 1);
+	return NULL;
+}
+
+static void
+early(void)
+{
+	int l = listenon(&where, 5);
+
+	for (int i = 0; i < 200; i++) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0), s1;
+		pthread_t t = spawn(readsearly, &fd);
+		if (i % 2 == 0)
+			usleep(50);
+		CHECK(
+		    connect(fd, (struct sockaddr *)&where, sizeof where) == 0);
+		s1 = accept(l, NULL, NULL);
+		for (int k = 0; k < 2; k++) {
+			usleep(300);
+			CHECK(write(s1, "x", 1) == 1);
+		}
+		finish(t);
+		close(s1);
+		close(fd);
+	}
+	close(l);
+	printf("early\n");
+}
+
 /* --- heeded --------------------------------------------------------------- */
 
 static int tofd;
@@ -141,6 +220,25 @@ settime(void)
 	return failures != 0;
 }
 
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+/* The same by a program that a child of vfork() runs. */
+static void
+setbyvfork(void)
+{
+	char number[16];
+	int status;
+	pid_t pid;
+
+	snprintf(number, sizeof number, "%d", tofd);
+	CHECK(fcntl(tofd, F_SETFD, 0) == 0);
+	pid = vfork();
+	if (pid == 0) {
+		execl("/proc/self/exe", "net_flags", number, NULL);
+		_exit(99);
+	}
+	CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 /* A second number for a description, over a socket to ourselves. */
 static int
 passed(int fd)
@@ -157,10 +255,11 @@ passed(int fd)
 static void
 heeded(void)
 {
-	for (int way = 0; way < 10; way++) {
+	for (int way = 0; way < 11; way++) {
 		static const char *const ways[] = { "fcntl", "ioctl", "dup",
 			"passed", "another process", "time, another process",
-			"time, passed", "F_DUPFD", "back", "time, dup" };
+			"time, passed", "F_DUPFD", "back", "time, dup",
+			"a child of vfork" };
 		int p[2], on = 1, other = -1, kind;
 		char c;
 		for (kind = TCP; kind < PAIRKINDS; kind++) {
@@ -192,7 +291,9 @@ heeded(void)
 				int status;
 				CHECK(waitpid(pid, &status, 0) == pid &&
 				    status == 0);
-			} else
+			} else if (way == 10)
+				setbyvfork();
+			else
 				setsit();
 			if (way == 8) {
 				CHECK(fcntl(p[0], F_SETFL, 0) == 0);
@@ -221,10 +322,16 @@ heeded(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	if (argc > 1) {
+		tofd = atoi(argv[1]);
+		return setsit();
+	}
 	unseen();
 	connectunseen();
+	sharedunseen();
+	early();
 	heeded();
 	return done();
 }
