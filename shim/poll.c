@@ -381,6 +381,39 @@ selectnow(int n, fd_set *r, fd_set *w, fd_set *e)
 	return ready;
 }
 
+/*
+ * The same when a number has been closed since the call began: it is ready for all
+ * that is asked of it (EPOLLNVAL in do_select() of the kernel), and EBADF only to
+ * the first look.
+ */
+static int
+selectgone(int n, fd_set *r, fd_set *w, fd_set *e)
+{
+	fd_set *all[] = { r, w, e }, open[3] = { 0 }, gone[3] = { 0 };
+	int i, fd, ready, closed = 0;
+	bool isopen;
+
+	for (fd = 0; fd < n; fd++) {
+		isopen = rawsyscall(SYS_fcntl, fd, F_GETFD, 0, 0, 0, 0) >= 0;
+		for (i = 0; i < 3; i++) {
+			if (all[i] == NULL || !FD_ISSET(fd, all[i]))
+				continue;
+			FD_SET(fd, isopen ? &open[i] : &gone[i]);
+			closed += !isopen;
+		}
+	}
+	ready = selectnow(n, r == NULL ? NULL : &open[0],
+	    w == NULL ? NULL : &open[1], e == NULL ? NULL : &open[2]);
+	if (ready < 0 || ready + closed == 0)
+		return ready;
+	for (i = 0; i < 3; i++)
+		for (fd = 0; all[i] != NULL && fd < n; fd++)
+			if (!FD_ISSET(fd, &gone[i]) &&
+			    (ready == 0 || !FD_ISSET(fd, &open[i])))
+				FD_CLR(fd, all[i]);
+	return ready + closed;
+}
+
 /* Our look at n descriptors sees what the kernel's does not. */
 static bool
 knowsmore(int n)
@@ -433,6 +466,8 @@ selectjoined(int n, fd_set *r, fd_set *w, fd_set *e, int64_t ns,
 		do
 			ready = selectnow(n, r, w, e);
 		while (ready == -EINTR && load_rlx(&th->handled) == 0);
+		if (unlikely(ready == -EBADF) && j.begun)
+			ready = selectgone(n, r, w, e);
 		if (ready != 0)
 			return joinend(&j, ready);
 	} while (ns != 0 && joinwait(&j, &ready));
