@@ -127,6 +127,17 @@ iobroken(const struct iowait *w)
 	return (revents & POLLERR) != 0 && queued == 0;
 }
 
+/* Urgent data, which ends a part that is not all (tcp_recvmsg_locked()). */
+static bool
+atmark(const struct iowait *w)
+{
+	int at = 0;
+
+	return w->socket && w->mode == POLLMODE_IN &&
+	    rawsyscall(SYS_ioctl, w->fd, SIOCATMARK, (long)&at, 0, 0, 0) == 0 &&
+	    at != 0;
+}
+
 int
 waitederror(const struct iowait *w, int err)
 {
@@ -218,10 +229,12 @@ transferrest(struct iowait *w, struct transfer *t, long r, struct iovec *rest)
 			w->partial = true;
 			if (w->socket && w->mode == POLLMODE_OUT)
 				t->flags |= MSG_NOSIGNAL;
+			if (atmark(w))
+				break;
 			r = -EAGAIN;
 		}
 		if (r != -EAGAIN || !ioagain(w, &r) ||
-		    (t->done > 0 && iobroken(w)))
+		    (t->done > 0 && (iobroken(w) || atmark(w))))
 			break;
 		r = tryheld(w, t, true);
 		/* It broke after the look. */
