@@ -4,6 +4,8 @@
  */
 #include "net.h"
 
+#include <linux/net_tstamp.h>
+
 static char buf[64 << 10];
 
 /* Ways to end a call that has got a part of what it waits for. */
@@ -165,6 +167,40 @@ errqueue(void)
 	CHECK((m.msg_flags & MSG_ERRQUEUE) != 0);
 	SHOWE(recvmsg(s[0], &m, MSG_ERRQUEUE));
 	close(s[0]);
+}
+
+/* What comes into the queue of errors is no error, and ends no wait. */
+static void
+stamped(void)
+{
+	int s[2], on = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+	char control[512];
+	struct iovec v = { buf + 100, 100 };
+	struct msghdr m = { .msg_iov = &v,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
+
+	for (int kind = TCP; kind <= UDP; kind++) {
+		makepair(s, kind);
+		setint(s[0], SO_TIMESTAMPING, on);
+		struct call c = CALL(RECV, s[0], buf, 10, 0);
+		struct call p = CALL(POLL, s[0], NULL, 0, 0);
+		callbegin(&c);
+		callbegin(&p);
+		settle();
+		CHECK(send(s[0], "stamped", 7, 0) == 7);
+		callshow("stamped", &p);
+		SHOWN(p.revents);
+		settle();
+		CHECK(!callover(&c));
+		CHECK(recvmsg(s[0], &m, MSG_ERRQUEUE) >= 0);
+		CHECK((m.msg_flags & MSG_ERRQUEUE) != 0);
+		CHECK(!callover(&c));
+		CHECK(send(s[1], "abc", 3, 0) == 3);
+		callshow("stamped", &c);
+		closepair(s);
+	}
 }
 
 /* How many bytes a call waits for. */
@@ -353,6 +389,7 @@ main(void)
 	datagrams();
 	peeking();
 	errqueue();
+	stamped();
 	lowat();
 	rights();
 	many();

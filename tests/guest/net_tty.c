@@ -150,6 +150,49 @@ hangup(int first)
 	}
 }
 
+/* Packets: the master hears of flow control, as what is urgent. */
+static void
+packets(void)
+{
+	int on = 1;
+	struct call c, p;
+
+	openpty_(0, 1, 0);
+	CHECK(ioctl(m, TIOCPKT, &on) == 0);
+	c = CALL(READ, m, buf, 100, 0);
+	callbegin(&c);
+	settle();
+	CHECK(!callover(&c));
+	CHECK(write(s, "data", 4) == 4);
+	callshow("packet", &c);
+	SHOWN(buf[0]);
+	callbegin(&c);
+	settle();
+	CHECK(tcflush(s, TCIFLUSH) == 0);
+	callshow("flushed", &c);
+	SHOWN(buf[0]);
+	p = CALL(POLL, m, NULL, 0, POLLIN | POLLPRI);
+	callbegin(&p);
+	settle();
+	CHECK(!callover(&p));
+	CHECK(tcflow(s, TCOOFF) == 0);
+	callshow("stopped", &p);
+	SHOWN(p.revents & POLLPRI);
+	callbegin(&c);
+	callshow("stopped", &c);
+	SHOWN(buf[0]);
+	/* What waits for the start. */
+	callbegin(&c);
+	p = CALL(WRITE, s, buf, 4, 0);
+	callbegin(&p);
+	settle();
+	CHECK(!callover(&c));
+	CHECK(tcflow(s, TCOON) == 0);
+	callshow("started", &c);
+	CHECK(callend(&p) == 4);
+	closeboth();
+}
+
 /* A writer waits for the other side to read. */
 static void
 full(void)
@@ -228,6 +271,7 @@ main(void)
 	raw(10, 1, 100, 2);
 	hangup(0);
 	hangup(1);
+	packets();
 	full();
 	many();
 	return done();

@@ -236,6 +236,40 @@ allended(void)
 	}
 }
 
+/*
+ * The other side says no more, and reads on: who writes goes on, and who reads finds
+ * the end.
+ */
+static void
+halfclosed(enum pairkind kind)
+{
+	static char buf[50000];
+	struct call w, r;
+	char c;
+	int s[2];
+
+	makepair(s, kind);
+	setint(s[1], SO_SNDBUF, 30000);
+	w = CALL(WRITE, s[1], big, BIG, 0);
+	callbegin(&w);
+	r = CALL(READ, s[1], &c, 1, 0);
+	callbegin(&r);
+	usleep(10000);
+	CHECK(shutdown(s[0], SHUT_WR) == 0);
+	callshow("half closed", &r);
+	usleep(10000);
+	CHECK(!callover(&w));
+	for (size_t at = 0; at < BIG;) {
+		size_t n = readall(s[0], buf,
+		    BIG - at < sizeof buf ? BIG - at : sizeof buf);
+		MUST(n > 0);
+		CHECK(memcmp(buf, big + at, n) == 0);
+		at += n;
+	}
+	callshow("half closed", &w);
+	closepair(s);
+}
+
 int
 main(void)
 {
@@ -259,6 +293,8 @@ main(void)
 		}
 	gone(PIPE, WRITE, 0, 0);
 	gone(PIPE, WRITEV, 0, 0);
+	halfclosed(TCP);
+	halfclosed(USTREAM);
 	several();
 	allended();
 	return done();

@@ -4,6 +4,9 @@
  */
 #include "net.h"
 
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+
 #define MANY 100
 
 static int pipes[MANY][2];
@@ -238,6 +241,80 @@ notopen(void)
 	SHOWN(p[2].revents);
 }
 
+/* One several times over, for the same and for other events. */
+static void
+twice(void)
+{
+	int s[2];
+	char c;
+
+	makepair(s, USTREAM);
+	struct pollfd p[4] = { { s[0], POLLIN, 0 }, { s[0], POLLIN, 0 },
+		{ s[0], POLLPRI, 0 }, { s[1], POLLIN, 0 } };
+	pthread_t t = spawn(writes, &s[1]);
+	SHOWE(poll(p, 4, -1));
+	finish(t);
+	for (int i = 0; i < 4; i++)
+		SHOWN(p[i].revents);
+	CHECK(read(s[0], &c, 1) == 1);
+	p[2].events = POLLOUT;
+	SHOWE(poll(p, 4, -1));
+	for (int i = 0; i < 4; i++)
+		SHOWN(p[i].revents);
+	closepair(s);
+}
+
+/* A thousand: some negative, some several times, one ready at a time. */
+#define THOUSAND 1000
+
+static void *
+adds(void *arg)
+{
+	usleep(3000);
+	CHECK(eventfd_write(*(int *)arg, 1) == 0);
+	return NULL;
+}
+
+static void
+thousand(void)
+{
+	static struct pollfd p[THOUSAND];
+	static int fds[THOUSAND];
+	struct rlimit rl = { 2 * THOUSAND, 2 * THOUSAND }, old;
+	eventfd_t v;
+
+	CHECK(getrlimit(RLIMIT_NOFILE, &old) == 0);
+	if (old.rlim_max > rl.rlim_max)
+		rl.rlim_max = old.rlim_max;
+	MUST(setrlimit(RLIMIT_NOFILE, &rl) == 0);
+	for (int i = 0; i < THOUSAND; i++) {
+		fds[i] = i % 10 == 9 ? fds[i - 1] : eventfd(0, 0);
+		MUST(fds[i] >= 0);
+		p[i] = (struct pollfd){ fds[i], POLLIN, 99 };
+		if (i % 10 == 5)
+			p[i].fd = -1;
+	}
+	for (int i = 1; i < THOUSAND; i += 111) {
+		if (p[i].fd < 0)
+			continue;
+		pthread_t t = spawn(adds, &fds[i]);
+		CHECK(poll(p, THOUSAND, -1) == (i % 10 > 7 ? 2 : 1));
+		for (int k = 0; k < THOUSAND; k++)
+			CHECK(p[k].revents ==
+			    (fds[k] == fds[i] && p[k].fd >= 0 ? POLLIN : 0));
+		finish(t);
+		CHECK(eventfd_read(fds[i], &v) == 0);
+		int64_t start = now(CLOCK_MONOTONIC);
+		CHECK(poll(p, THOUSAND, 5) == 0);
+		CHECK(ontime(CLOCK_MONOTONIC, start, 5));
+	}
+	for (int i = 0; i < THOUSAND; i++)
+		if (i % 10 != 9)
+			close(fds[i]);
+	setrlimit(RLIMIT_NOFILE, &old);
+	printf("a thousand\n");
+}
+
 /* Those who poll and those who read: each poller is told, one reader gets it. */
 static void
 together(void)
@@ -282,6 +359,8 @@ main(void)
 	counts();
 	reported();
 	notopen();
+	twice();
+	thousand();
 	together();
 	return done();
 }
