@@ -77,8 +77,10 @@ name(const struct wanted *w, const char *text)
 		at = 0;
 	else
 		namesused += (uint32_t)n + 1;
-	if (at != 0)
+	if (at != 0) {
 		memcpy(names + at, text, n);
+		names[at + n] = 0;
+	}
 	for (i = 0; i < w->n; i++)
 		if (w->s[i].name == UNNAMED)
 			w->s[i].name = at;
