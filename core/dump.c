@@ -120,31 +120,30 @@ request(void)
 	}
 }
 
-/* The calling thread is shown as if it had announced a call here. */
+/* The calling thread is shown as it was when the signal came, or here. */
 static __attribute__((noinline)) void
-await(void)
+await(const ucontext_t *uc)
 {
 	int64_t deadline = nanotime() + DUMPWAIT;
 	struct g *gp = getg();
-	struct m *mp = gp != NULL ? gp->m : NULL;
-	uint32_t insyscall = NOCALL;
+	/* On g0 it is not the G that was interrupted. */
+	struct m *mp = gp != NULL && gp->m->curg == gp ? gp->m : NULL;
 
 	if (mp != NULL) {
-		insyscall = load_rlx(&mp->insyscall);
-		store_rlx(&mp->callfp, (uintptr_t)__builtin_frame_address(0));
-		store_rel(&mp->insyscall, MAYSLEEP);
+		store_rlx(&mp->dumpuc, uc);
+		store_rel(&mp->dumpfp, (uintptr_t)__builtin_frame_address(0));
 	}
 	while (load_acq(&dumptid) != 0 && nanotime() < deadline)
 		usleeprt(1000000);
 	if (mp != NULL)
-		store_rel(&mp->insyscall, insyscall);
+		store_rel(&mp->dumpfp, 0);
 }
 
 void
 dumplast(void)
 {
 	if ((getg() == NULL || getg() != dumpg) && request())
-		await();
+		await(NULL);
 }
 
 /* As if nobody had caught it, core dump included. */
@@ -163,14 +162,14 @@ die(int sig)
 }
 
 void
-dumponsignal(int sig)
+dumponsignal(int sig, const ucontext_t *uc)
 {
 	bool asked = request();
 
 	if (debug.dump >= 0)
 		return;
 	if (asked)
-		await();
+		await(uc);
 	die(sig);
 }
 

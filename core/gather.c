@@ -262,7 +262,7 @@ see(const struct trace *t, void *arg)
 	stack = keepstack(&t->f);
 	if (stack == NONE || (s = append(&seens)) == NULL)
 		return;
-	s->goid = gp->goid;
+	s->goid = t->goid;
 	s->tid = gtid(gp);
 	s->status = (uint8_t)status;
 	s->where = (uint8_t)t->where;
@@ -276,13 +276,16 @@ see(const struct trace *t, void *arg)
 	s->owner = s->next = NONE;
 	s->fd = -1;
 	s->stack = stack;
-	if (t->where == RUNNING || !waitof(gp, status, &w))
-		return;
-	s->reason = (uint8_t)w.reason;
-	s->object = (uintptr_t)w.addr;
-	s->waits = w.since != 0 && w.since < now ? now - w.since : 0;
-	if (w.reason == WAITIO)
-		s->fd = pollwaits(w.addr, &mode);
+	if (t->where != RUNNING && waitof(gp, status, &w)) {
+		s->reason = (uint8_t)w.reason;
+		s->object = (uintptr_t)w.addr;
+		s->waits = w.since != 0 && w.since < now ? now - w.since : 0;
+		if (w.reason == WAITIO)
+			s->fd = pollwaits(w.addr, &mode);
+	}
+	/* It has ended since, and what has been read is of the next one. */
+	if (load_acq(&gp->goid) != t->goid)
+		seens.n--;
 }
 
 static uint32_t

@@ -589,11 +589,13 @@ void *persistentalloc(size_t n);
 
 /* The signal that asks for a dump of all Gs on stderr, 0 for none. */
 int dumpsignal(void);
+/* What calls main(): there the main thread's stack ends. */
+extern uintptr_t mainentry;
 /*
  * It has come, on any thread, whatever that was doing.  The process dies of it when
  * the dump has been written, unless GMPDEBUG has chosen it.
  */
-void dumponsignal(int sig);
+void dumponsignal(int sig, const ucontext_t *uc);
 
 /* --- panic ---------------------------------------------------------------- */
 

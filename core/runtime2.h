@@ -225,7 +225,10 @@ struct m {
 	uint32_t syscalltick;
 	uintptr_t callfp; /* the frame pointer of who announced the call */
 	uintptr_t parkfp; /* and of parkdirect() */
-	uint32_t preempt; /* set by sysmon: its G had its time slice */
+	/* While it waits for a dump: the frame that it waits in, or 0, and */
+	uintptr_t dumpfp;
+	const ucontext_t *dumpuc; /* what the signal has interrupted, or NULL */
+	uint32_t preempt;	  /* set by sysmon: its G had its time slice */
 	bool spinning;
 	bool globfirst;	  /* the global queue's turn */
 	uint64_t sigmask; /* the kernel's mask of this thread */

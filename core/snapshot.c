@@ -289,7 +289,7 @@ writestack(const struct trace *t, void *arg)
 	if (w->next == w->end)
 		return;
 	w->next++;
-	s->goid = t->g->goid;
+	s->goid = t->goid;
 	s->n = t->f.n;
 	s->more = t->f.more;
 	for (i = 0; i < s->n; i++)

@@ -35,6 +35,7 @@
 #define HOLD 500000000	   /* ns that an M waits */
 
 struct mutex tracelock;
+uintptr_t mainentry;
 
 /* --- stopping an M ------------------------------------------------------------ */
 
@@ -136,13 +137,36 @@ static struct {
 } saved;
 
 static void
+nowalk(struct trace *t)
+{
+	t->f.n = 0;
+	t->f.more = t->f.whole = false;
+}
+
+/*
+ * A G may have gone on, and come back to the very place where it was.  So of a walk
+ * that does not end where stacks end there have to be two.
+ */
+static bool
+good(struct trace *t)
+{
+	uint64_t sum = t->f.n, before = t->sum;
+	uint32_t i;
+
+	for (i = 0; i < t->f.n; i++)
+		sum = sum * 0x9e3779b97f4a7c15ull + t->f.frame[i].pc;
+	t->sum = sum;
+	return t->f.whole || t->f.more || sum == before;
+}
+
+static void
 settle(struct trace *t)
 {
 	struct g *gp = t->g;
 
 	if (load_acq(&gp->status) == saved.status &&
-	    load_acq(&gp->m) == saved.m &&
-	    memcmp(&saved.buf, &gp->sched, sizeof(saved.buf)) == 0)
+	    load_acq(&gp->m) == saved.m && load_rlx(&gp->goid) == t->goid &&
+	    memcmp(&saved.buf, &gp->sched, sizeof(saved.buf)) == 0 && good(t))
 		t->where = PARKED;
 }
 
@@ -176,7 +200,7 @@ walkparked(void *arg)
 			continue;
 		memcpy(&saved.buf, &t->g->sched, sizeof(saved.buf));
 		regsofgobuf(&rs, &saved.buf);
-		t->f.n = 0;
+		nowalk(t);
 		unwind(&t->f, &rs, saved.buf.pc == (uintptr_t)gstart);
 		settle(t);
 	}
@@ -258,16 +282,17 @@ struct begin {
 	struct trace *t;
 	const ucontext_t *uc;
 	uintptr_t fp, sp, pc;
+	bool incall; /* uc is that of one who was in a system call */
 };
 
 static void
 walkonm(void *arg)
 {
-	const struct begin *b = arg;
+	struct begin *b = arg;
 	struct trace *t = b->t;
 	struct regs rs = { .r = { [REGSP] = b->sp, [REGPC] = b->pc } };
 
-	t->f.n = 0;
+	nowalk(t);
 	if (b->uc != NULL) {
 		if (inswitch(sigframepc(b->uc)))
 			return;
@@ -279,6 +304,8 @@ walkonm(void *arg)
 		regsofframe(&rs, b->fp);
 	}
 	unwind(&t->f, &rs, b->fp == 0);
+	if (b->uc != NULL)
+		b->incall = sigframeincall(b->uc);
 }
 
 static int
@@ -295,7 +322,8 @@ inkernel(struct trace *t, struct m *mp, uintptr_t sp, uintptr_t pc)
 		return 0;
 	r = guard(walkonm, &b);
 	if (load_acq(&mp->curg) == t->g && waitframe(t->g, mp) == b.fp &&
-	    load_rlx(&mp->syscalltick) == tick)
+	    load_rlx(&mp->syscalltick) == tick &&
+	    load_rlx(&t->g->goid) == t->goid && good(t))
 		t->where = INKERNEL;
 	return r;
 }
@@ -321,17 +349,35 @@ static int
 running(struct trace *t, struct m *mp)
 {
 	struct begin b = { .t = t };
-	bool good;
+	bool same;
 	int r = 0;
 
 	if (!cantrace() || !computes(t->g, mp->tid) || !hold(mp))
 		return 0;
 	b.uc = stoppedat;
-	good = stoppedg == t->g && load_acq(&mp->curg) == t->g;
-	if (good)
+	same = stoppedg == t->g && load_acq(&mp->curg) == t->g &&
+	    load_rlx(&t->g->goid) == t->goid;
+	if (same)
 		r = guard(walkonm, &b);
-	if (letgo() && good && t->f.n > 0)
+	if (letgo() && same && t->f.n > 0)
 		t->where = RUNNING;
+	return r;
+}
+
+/* It has asked for the dump, and waits for it (dump.c): shown as it was before. */
+static int
+asked(struct trace *t, struct m *mp, uintptr_t fp)
+{
+	struct begin b = { .t = t, .uc = load_rlx(&mp->dumpuc) };
+	int r;
+
+	if (b.uc == NULL)
+		b.fp = fp;
+	r = guard(walkonm, &b);
+	if (load_acq(&mp->curg) == t->g && load_acq(&mp->dumpfp) == fp)
+		t->where = t->syscall || b.incall || waitframe(t->g, mp) != 0
+		    ? INKERNEL
+		    : RUNNING;
 	return r;
 }
 
@@ -340,13 +386,15 @@ static int
 onm(struct trace *t, bool last)
 {
 	struct m *mp = load_acq(&t->g->m);
-	uintptr_t sp = 0, pc = 0;
+	uintptr_t sp = 0, pc = 0, fp;
 
-	t->f.n = 0;
 	if (mp == NULL || load_acq(&mp->curg) != t->g || mp->tid == 0)
 		return 0;
 	t->tid = mp->tid;
 	t->syscall = load_rlx(&mp->insyscall) != 0;
+	fp = load_acq(&mp->dumpfp);
+	if (fp != 0)
+		return asked(t, mp, fp);
 	switch (kernelstate(mp->tid, &sp, &pc)) {
 	case ASLEEP:
 		return inkernel(t, mp, sp, pc);
@@ -365,29 +413,31 @@ onm(struct trace *t, bool last)
 static bool
 ours(uintptr_t pc)
 {
-	static struct image self;
+	/* Of the linker: the list of images may be empty. */
+	extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+	extern const char _end[] __attribute__((visibility("hidden")));
 
-	if (self.hi == 0)
-		self = *imageat((uintptr_t)&traces);
-	return pc >= self.lo && pc < self.hi;
+	return pc >= (uintptr_t)__ehdr_start && pc < (uintptr_t)_end;
 }
 
 /*
  * Of the library's own frames only the function that the program has called stays,
- * and none of those that call the program's: what is below the shim's part of a
- * thread is the same for all.
+ * and none of those that call the program's: handlers that a signal has called, and
+ * what is below the shim's part of a thread, which is the same for all.
  */
 static void
 trim(const struct g *gp, struct frames *f)
 {
+	uintptr_t entry = gp->entry != NULL ? (uintptr_t)gp->entry : mainentry;
 	uint32_t i, n = 0;
 
 	for (i = 0; i < f->n; i++) {
-		if (gp->entry != NULL &&
-		    f->frame[i].start == (uintptr_t)gp->entry)
+		if (entry != 0 && f->frame[i].start == entry)
 			break;
 		if (ours(f->frame[i].pc) &&
-		    (i + 1 == f->n ? !f->more : ours(f->frame[i + 1].pc)))
+		    (i + 1 == f->n ? !f->more
+				   : f->frame[i + 1].exact ||
+				ours(f->frame[i + 1].pc)))
 			continue;
 		f->frame[n++] = f->frame[i];
 	}
@@ -417,6 +467,9 @@ try(struct trace *t, uint32_t n, bool last)
 	bool all = true;
 	uint32_t i;
 
+	for (i = 0; i < n; i++)
+		if (t[i].where == UNSTOPPED)
+			t[i].goid = load_rlx(&t[i].g->goid);
 	if (!parked(t, n))
 		for (i = 0; i < n; i++)
 			t[i].where = UNWALKED;

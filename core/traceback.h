@@ -43,7 +43,8 @@ struct frame {
 
 struct frames {
 	uint32_t n;
-	bool more; /* than MAXFRAMES */
+	bool more;  /* than MAXFRAMES */
+	bool whole; /* nobody has called the last one */
 	struct frame frame[MAXFRAMES];
 };
 /* What it has found is there at any time, should a fault end it. */
@@ -61,9 +62,11 @@ enum where {
 
 struct trace {
 	struct g *g;
+	uint64_t goid; /* of the life that it is in: g may be in the next */
 	enum where where;
 	bool syscall; /* in an announced call */
 	int32_t tid;  /* of the M */
+	uint64_t sum; /* of the last walk */
 	struct frames f;
 };
 /*

@@ -190,8 +190,12 @@ unwind(struct frames *f, const struct regs *from, bool exact)
 	while (addframe(f, &u)) {
 		sp = u.regs.r[REGSP];
 		r = unwindstep(&u);
+		f->whole = r == 0;
 		if (r == 0 || (r < 0 && !framestep(&u)))
 			return;
+		/* The way back from a handler, which nobody has called. */
+		if (u.exact)
+			store_rel(&f->n, f->n - 1);
 		if (u.regs.r[REGSP] <= sp &&
 		    (!u.exact || switches++ == STACKSWITCHES))
 			return;

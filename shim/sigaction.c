@@ -78,11 +78,11 @@ dumps(int sig, const struct sigaction *act)
 }
 
 bool
-sigdumps(int sig)
+sigdumps(int sig, const ucontext_t *uc)
 {
 	if (!sigours(sig) || !dumps(sig, &actions[sig]))
 		return false;
-	dumponsignal(sig);
+	dumponsignal(sig, uc);
 	return true;
 }
 
@@ -96,12 +96,11 @@ install(int sig, const struct sigaction *act)
 	struct sigaction k = *act;
 	int r;
 
-	if (act->sa_handler == SIG_DFL && sigours(sig) && keeps(sig)) {
-		actions[sig] = *act;
-		return 0;
-	}
 	if (dumps(sig, act)) {
 		k.sa_flags = SA_RESTART | SA_ONSTACK;
+	} else if (act->sa_handler == SIG_DFL && sigours(sig) && keeps(sig)) {
+		actions[sig] = *act;
+		return 0;
 	} else if (!isfunction(act) || schedmode() != MODE_MN) {
 		r = libc.sigaction(sig, act, NULL);
 		if (r == 0)
@@ -119,7 +118,7 @@ install(int sig, const struct sigaction *act)
 }
 
 bool
-sigbegin(int sig, struct sigaction *act)
+sigbegin(int sig, struct sigaction *act, const ucontext_t *uc)
 {
 	uint64_t old = siglock(&actionlock);
 	bool function = false;
@@ -127,7 +126,7 @@ sigbegin(int sig, struct sigaction *act)
 	*act = actions[sig];
 	if (!sigours(sig)) {
 		libc.sigaction(sig, NULL, act);
-	} else if (sigdumps(sig)) {
+	} else if (sigdumps(sig, uc)) {
 		act->sa_handler = SIG_IGN;
 	} else if (!isfunction(act)) {
 		/* For good now: see keeps(). */

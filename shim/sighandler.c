@@ -131,7 +131,7 @@ enter(int sig, siginfo_t *info, ucontext_t *uc)
 	struct sigaction act;
 	uintptr_t top;
 
-	if (!sigbegin(sig, &act)) {
+	if (!sigbegin(sig, &act, uc)) {
 		/* It was there before its action changed. */
 		if (act.sa_handler == SIG_DFL)
 			rawsyscall(SYS_tgkill, getpid(),
@@ -229,7 +229,7 @@ onsignal(int sig, siginfo_t *info, void *context)
 	bool gone = false;
 
 	/* Wherever it comes: what is to be seen may be that nothing goes on. */
-	if (info->si_errno != POSTED && sigdumps(sig))
+	if (info->si_errno != POSTED && sigdumps(sig, context))
 		return;
 	if (info->si_errno == POSTED) {
 		if (onsystem())

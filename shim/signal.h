@@ -80,11 +80,11 @@ bool sigours(int sig);
  * The action for a delivery, which SA_RESETHAND ends; false when it is none of
  * the program's functions any more.  Every signal is blocked.
  */
-bool sigbegin(int sig, struct sigaction *act);
+bool sigbegin(int sig, struct sigaction *act, const ucontext_t *uc);
 /* A signal that comes now would be thrown away. */
 bool sigignored(int sig);
 /* It asks for a dump, which is under way; or the process has died of it. */
-bool sigdumps(int sig);
+bool sigdumps(int sig, const ucontext_t *uc);
 void sigactionadopt(void);
 void sigactionforkchild(void);
 

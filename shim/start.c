@@ -24,6 +24,7 @@ __libc_start_main(int (*fn)(int, char **, char **), int argc, char **argv,
     void (*init)(void), void (*fini)(void), void (*rtldfini)(void), void *stack)
 {
 	programmain = fn;
+	mainentry = (uintptr_t)gmain;
 	return libc.__libc_start_main(gmain, argc, argv, init, fini, rtldfini,
 	    stack);
 }

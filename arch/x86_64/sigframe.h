@@ -35,6 +35,17 @@ sigframepc(const ucontext_t *uc)
 	return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
 }
 
+/* It came in a system call, as it seems.  Reads the code: on the guarded side only. */
+static inline bool
+sigframeincall(const ucontext_t *uc)
+{
+	const uint8_t *pc = (const uint8_t *)sigframepc(uc);
+
+	/* The call is made again (SA_RESTART), or has ended. */
+	return (pc[0] == 0x0f && pc[1] == 0x05) ||
+	    (pc[-2] == 0x0f && pc[-1] == 0x05);
+}
+
 static inline void
 sigframesetpc(ucontext_t *uc, uintptr_t pc)
 {

@@ -21,15 +21,18 @@ REASONS = {
 
 # ends HOW: a process with a thread, whose end depends on a signal, or never comes.
 ENDS_SOURCE = r"""
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static int ends[2];
 
 static void *
 waits_forever(void *arg)
@@ -48,6 +51,32 @@ nests(void *arg)
 	pthread_create(&t, NULL, nests, (char *)arg - 1);
 	pthread_join(t, NULL);
 	return arg;
+}
+
+static volatile unsigned long n;
+
+static __attribute__((noinline)) void
+count(void)
+{
+	for (;;)
+		n++;
+}
+
+/* A child of ours sends it to the process, which the main thread gets. */
+static int
+quit_comes(void)
+{
+	int pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close_range(0, ~0u, 0);
+		usleep(200000);
+		kill(getppid(), SIGQUIT);
+		sleep(20);
+		_exit(1);
+	}
+	return pid;
 }
 
 static void
@@ -78,7 +107,7 @@ main(int argc, char **argv)
 	pthread_t t;
 	int status;
 
-	if (argc < 2)
+	if (argc < 2 || pipe(ends) != 0)
 		return 1;
 	pthread_mutex_lock(&m);
 	pthread_create(&t, NULL, waits_forever, NULL);
@@ -107,6 +136,14 @@ main(int argc, char **argv)
 		pthread_join(t, NULL);
 	if (strcmp(argv[1], "calls") == 0)
 		call(argv[2]);
+	if (strcmp(argv[1], "counts") == 0 && quit_comes() != 0)
+		count();
+	if (strcmp(argv[1], "waits") == 0)
+		waitpid(quit_comes(), &status, 0);
+	if (strcmp(argv[1], "reads") == 0)
+		(void)!read(quit_comes() ? ends[0] : -1, argv[1], 1);
+	if (strcmp(argv[1], "locks") == 0 && quit_comes() != 0)
+		pthread_mutex_lock(&m);
 	if (strcmp(argv[1], "execs") == 0)
 		execl(argv[0], argv[0], "raises", NULL);
 	if (strcmp(argv[1], "kills") == 0) {
@@ -278,6 +315,23 @@ class Ends(unittest.TestCase):
                     if how == "raises":
                         self.assertRegex(text, r"\t(raise|gsignal)\+.*\n\tmain\+")
 
+    def test_as_it_was(self):
+        """The thread that the signal hits."""
+        for mode in MODES:
+            call = "in the kernel" if "GMP_MODE" in mode else "system call"
+            for how, state, function in (
+                    ("counts", "running", "count"),
+                    ("waits", call, r"\w*wait(pid|4)"),
+                    ("reads", r"(in the kernel|descriptor \d+)", r"\w*read"),
+                    ("locks", r"mutex 0x\w+ held by \d+ \"ends\"",
+                     "pthread_mutex_lock")):
+                with self.subTest(how=how, mode=mode):
+                    text = self.both(how, -signal.SIGQUIT, mode)[1]
+                    self.assertRegex(
+                        text, rf'"ends" tid \d+ \[{state}(, bound)?\]:\n'
+                        rf"\t{function}(\+\S*)? \(.*\n"
+                        r"(\t.*read.*\n)?\tmain\+\S* \(.*\n\n")
+
     def test_child(self):
         """That of fork() has nothing to show until it makes a thread."""
         for mode in MODES:
@@ -388,9 +442,24 @@ class Process(unittest.TestCase):
                 self.assertEqual(program.process.returncode, 0, mode)
             # The end of the process may cut the last one short.
             dumps = text.decode().split("]}\n")[:-1]
+            names = {}
             for dumped in dumps:
-                json.loads(dumped + "]}")
+                self.one_of_storm(json.loads(dumped + "]}"), names)
             self.assertGreater(len(dumps), 3)
+
+    def one_of_storm(self, dumped, names):
+        """Of the functions that threads begin with each has its own alone; the
+        same place has the same name in all dumps."""
+        starts = {t["start"] for t in dumped["threads"] if "start" in t}
+        for thread in dumped["threads"]:
+            stack = dumped["stacks"][thread["stack"]]
+            begun = {f.get("function") for f in stack} & starts
+            self.assertLessEqual(begun, {thread.get("start")}, thread)
+            for f in stack:
+                if "function" in f and f["file"] != test_stacks.module:
+                    place = f["file"], int(f["at"], 16) - f["offset"]
+                    self.assertEqual(names.setdefault(place, f["function"]),
+                                     f["function"])
 
     def test_descriptors(self):
         """The program's are as they were, its stdout is not kept open."""

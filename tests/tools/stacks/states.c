@@ -449,6 +449,13 @@ ends_soon(void *arg)
 }
 
 static void *
+ends_later(void *arg)
+{
+	usleep(100);
+	return arg;
+}
+
+static void *
 makes_threads(void *arg)
 {
 	pthread_t t[8];
@@ -456,7 +463,8 @@ makes_threads(void *arg)
 
 	while (!over) {
 		for (i = 0; i < 8; i++)
-			pthread_create(&t[i], NULL, ends_soon, NULL);
+			pthread_create(&t[i], NULL,
+			    i % 2 == 0 ? ends_soon : ends_later, NULL);
 		for (i = 0; i < 8; i++)
 			pthread_join(t[i], NULL);
 	}
