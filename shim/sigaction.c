@@ -148,7 +148,8 @@ static bool
 islibcs(int sig)
 {
 	return sig < 1 || sig > NSIGNALS || (UNBLOCKABLE & BIT(sig)) != 0 ||
-	    (schedmode() != MODE_MN && !sigours(sig));
+	    (schedmode() != MODE_MN && !sigours(sig) &&
+		!(schedmode() == MODE_BOUND && sig == dumpsignal()));
 }
 
 /*
