@@ -28,6 +28,7 @@
 #include "core/runtime.h"
 
 #ifndef MADV_GUARD_INSTALL
+#define WRITEWAIT 10000	       /* ms for the reader of what does not block */
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #endif
 #ifndef MADV_POPULATE_WRITE
@@ -584,13 +585,18 @@ oskernel(void (*fn)(const char *name, bool there, void *arg), void *arg)
 
 /* --- output --------------------------------------------------------------- */
 
+/* Waits, for a time, also where the program has made the descriptor not to. */
 void
 oswrite(int fd, const char *s, size_t n)
 {
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+
 	while (n > 0) {
 		long r = sys(SYS_write, fd, (long)s, (long)n, 0, 0, 0);
 
-		if (r == -EINTR)
+		if (r == -EINTR ||
+		    (r == -EAGAIN &&
+			sys(SYS_poll, (long)&p, 1, WRITEWAIT, 0, 0, 0) == 1))
 			continue;
 		if (r <= 0)
 			return;
