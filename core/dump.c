@@ -15,8 +15,10 @@
  *
  * One sees the other: it looks again, or another one is made when it is gone.
  */
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include "core/dump.h"
@@ -30,25 +32,56 @@ static int32_t dumptid;	 /* atomic: 0 none, -1 about to be made; the kernel's */
 static uint32_t wanted;	 /* atomic: how often it was asked for */
 static uint32_t leaving; /* atomic */
 
+static struct stat loaded; /* what stderr was */
+
+__attribute__((constructor)) static void
+notestderr(void)
+{
+	fstat(2, &loaded);
+}
+
+/*
+ * What has been opened where stderr was may be the program's data: a file that it
+ * does not only add to, or somebody at the other end of a socket.
+ */
+static bool
+isstderr(void)
+{
+	struct stat now;
+
+	if (fstat(2, &now) != 0)
+		return false;
+	if (now.st_dev == loaded.st_dev && now.st_ino == loaded.st_ino)
+		return true;
+	return !S_ISSOCK(now.st_mode) && !S_ISBLK(now.st_mode) &&
+	    (!S_ISREG(now.st_mode) ||
+		(rawsyscall(SYS_fcntl, 2, F_GETFL, 0, 0, 0, 0) &
+		    (O_ACCMODE | O_APPEND)) != O_RDWR);
+}
+
 static NOUNPOISON void
 dumper(void)
 {
 	struct out o = { .mode = OUTALL };
-	bool own = osownfiles(3);
+	bool own = osownfiles(3), fit = isstderr();
 	uint32_t seen = 0;
 
 	if (own) {
 		osclose(0);
 		osclose(1);
-	} else {
+	} else if (fit) {
 		print("libgmpthread: no descriptors for the dump\n");
 	}
 	for (;;) {
 		store_rlx(&leaving, 0);
 		while (seen != load_acq(&wanted)) {
 			seen = load_acq(&wanted);
-			if (own && gather()) {
-				if (debug.dumpjson)
+			if (own && fit) {
+				if (!gather())
+					outs(&o,
+					    "libgmpthread: no memory for "
+					    "the dump\n");
+				else if (debug.dumpjson)
 					dumpjson(&o);
 				else
 					dumptext(&o);

@@ -1,6 +1,7 @@
 """Dumps of all threads on stderr: who asks for them, what is in them, and what
 becomes of the program."""
 
+import fcntl
 import json
 import os
 import select
@@ -22,6 +23,7 @@ REASONS = {
 # ends HOW: a process with a thread, whose end depends on a signal, or never comes.
 ENDS_SOURCE = r"""
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -121,7 +123,8 @@ main(int argc, char **argv)
 		signal(SIGQUIT, SIG_DFL);
 	}
 	if (strcmp(argv[1], "nests") == 0) {
-		pthread_create(&t, NULL, nests, (void *)3);
+		pthread_create(&t, NULL, nests,
+		    (void *)atol(argc > 2 ? argv[2] : "3"));
 		usleep(200000);
 	}
 	if (strncmp(argv[1], "forks", 5) == 0 && fork() != 0) {
@@ -144,6 +147,12 @@ main(int argc, char **argv)
 		(void)!read(quit_comes() ? ends[0] : -1, argv[1], 1);
 	if (strcmp(argv[1], "locks") == 0 && quit_comes() != 0)
 		pthread_mutex_lock(&m);
+	if (strcmp(argv[1], "opens") == 0) {
+		close(2);
+		(void)!write(open(argv[2], O_RDWR | O_CREAT, 0600), "data", 4);
+	}
+	if (strcmp(argv[1], "logs") == 0)
+		(void)!freopen(argv[2], argv[3], stderr);
 	if (strcmp(argv[1], "execs") == 0)
 		execl(argv[0], argv[0], "raises", NULL);
 	if (strcmp(argv[1], "kills") == 0) {
@@ -340,6 +349,37 @@ class Ends(unittest.TestCase):
             # By the parent's main thread, which is not the child's.
             self.assertRegex(text, r"\[mutex 0x[0-9a-f]+[],]")
             self.assertTrue(text.endswith("\n\n"))
+
+    def test_stderr(self):
+        """What is opened in its place is the program's data, unless for text."""
+        path = os.path.join(test_stacks.top, "opened")
+        for how, wanted in (["opens"], r"^data$"), (["logs", "w"], r"\n\n$"), \
+                (["logs", "a+"], r"\n\n$"):
+            r = run(ends, how[0], path, *how[1:],
+                    env=environment(LD_PRELOAD=LIBRARY))
+            self.assertEqual((r.returncode, r.stderr), (-signal.SIGQUIT, ""))
+            with open(path, encoding="utf-8") as f:
+                self.assertRegex(f.read(), wanted)
+            os.remove(path)
+
+    def test_slow_reader(self):
+        """Of a pipe that never blocks the writer, too, and holds a part."""
+        pipe, end = os.pipe()
+        os.set_blocking(end, False)
+        fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 4096)
+        with subprocess.Popen(
+                [ends, "nests", "20"], stdin=subprocess.DEVNULL, stderr=end,
+                env=environment(LD_PRELOAD=LIBRARY,
+                                GMPDEBUG="tracebackancestors=20")) as process:
+            os.close(end)
+            text = b""
+            while more := os.read(pipe, 256):
+                text += more
+                time.sleep(0.001)
+            os.close(pipe)
+            self.assertEqual(process.wait(), -signal.SIGQUIT)
+        self.assertEqual(text.count(b"\ngoroutine "), 23)
+        self.assertTrue(text.endswith(b"\n\n"))
 
     def test_left_alone(self):
         for how, status in ("handles", signal.SIGQUIT), ("ignores", 7):
