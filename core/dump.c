@@ -102,7 +102,7 @@ dumper(void)
 void
 dumpinit(void)
 {
-	struct g *gp = malg(PAGESIZE, stackclassof(DUMPSTACK));
+	struct g *gp = malgown(DUMPSTACK);
 
 	if (gp == NULL || !tlsalloc(gp))
 		return;

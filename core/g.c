@@ -96,6 +96,15 @@ malg(size_t guardsize, int class)
 	return gp;
 }
 
+/* The same for the runtime's own use, with so many bytes for the frames. */
+struct g *
+malgown(size_t size)
+{
+	int class = stackclassof(size + overhead());
+
+	return class < 0 ? NULL : malg(PAGESIZE, class);
+}
+
 #define GFSCAN 8   /* entries of a P's list that gfget looks at */
 #define GFBATCH 32 /* Gs that move between a P and sched at a time */
 

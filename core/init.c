@@ -34,7 +34,7 @@ adoptmain(void)
 		gp->foreign = false;
 		xadd_rlx(&sched.nbound, -1);
 	}
-	g0 = malg(PAGESIZE, stackclassof(G0STACK));
+	g0 = malgown(G0STACK);
 	if (mp == NULL || gp == NULL || g0 == NULL || !tlsalloc(g0))
 		return "no memory for the first thread";
 	g0->head.direct = 1;

@@ -273,6 +273,7 @@ void leavemask(struct m *mp);
 uint64_t gslive(void);
 bool scavenge(void);
 struct g *malg(size_t guardsize, int class);
+struct g *malgown(size_t size);
 void gfput(struct p *pp, struct g *gp);
 void allgadd(struct g *gp);
 uint64_t newgoid(struct p *pp);

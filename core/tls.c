@@ -735,7 +735,7 @@ tlsselftest(void)
 	struct g *gp;
 	uint64_t mask;
 
-	gp = malg(PAGESIZE, stackclassof(64 * 1024));
+	gp = malgown(64 * 1024);
 	if (gp == NULL || !tlsalloc(gp))
 		return "no memory for a thread";
 	testself = &gp->sched;
