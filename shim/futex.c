@@ -61,13 +61,32 @@ futexwait(const uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 	return err;
 }
 
+/*
+ * Who waits by an instruction of the program's own waits in the kernel, under a
+ * key of its own for each value of the flag.
+ */
+static int
+kernelwake(const uint32_t *addr, int op, int n, uint32_t bitset)
+{
+	long r = rawsyscall(SYS_futex, (long)addr,
+	    FUTEX_WAKE_BITSET | (op & FUTEX_PRIVATE_FLAG), n, 0, 0, bitset);
+
+	return r > 0 ? (int)r : 0;
+}
+
 /* The kernel wakes one before it looks at the number. */
 static long
-futexwake(const uint32_t *addr, int n, uint32_t bitset)
+futexwake(const uint32_t *addr, int op, int n, uint32_t bitset)
 {
+	int woken;
+
 	if (bitset == 0)
 		return -EINVAL;
-	return unpark(addr, n < 1 ? 1 : n, bitset);
+	if (n < 1)
+		n = 1;
+	woken = unpark(addr, n, bitset);
+	return woken < n ? woken + kernelwake(addr, op, n - woken, bitset)
+			 : woken;
 }
 
 /* FUTEX_WAKE_OP's arithmetic: *addr changes in one step.  -ENOSYS or 0. */
@@ -125,7 +144,8 @@ compare(uint32_t code, uint32_t old)
 }
 
 static long
-wakeop(const uint32_t *addr, int n, uint32_t *addr2, int n2, uint32_t code)
+wakeop(const uint32_t *addr, int op, int n, uint32_t *addr2, int n2,
+    uint32_t code)
 {
 	long woken, second;
 	uint32_t old;
@@ -139,21 +159,31 @@ wakeop(const uint32_t *addr, int n, uint32_t *addr2, int n2, uint32_t code)
 	second = compare(code, old);
 	if (second < 0)
 		return second;
-	woken = futexwake(addr, n, BITSET_ANY);
+	woken = futexwake(addr, op, n, BITSET_ANY);
 	if (second != 0)
-		woken += futexwake(addr2, n2, BITSET_ANY);
+		woken += futexwake(addr2, op, n2, BITSET_ANY);
 	return woken;
 }
 
 static long
-requeue(const uint32_t *addr, int n, const uint32_t *addr2, int n2,
+requeue(const uint32_t *addr, int op, int n, const uint32_t *addr2, int n2,
     const uint32_t *cmp)
 {
+	int both, woken;
+	long r;
+
 	if (n < 0 || n2 < 0)
 		return -EINVAL;
 	if (cmp != NULL && !canread(addr, sizeof(*addr)))
 		return -EFAULT;
-	return unparkrequeue(addr, n, addr2, n2, cmp, NULL);
+	both = unparkrequeue(addr, n, addr2, n2, cmp, &woken);
+	n -= woken;
+	n2 -= both - woken;
+	if (both < 0 || (n == 0 && n2 == 0))
+		return both;
+	r = rawsyscall(SYS_futex, (long)addr,
+	    FUTEX_REQUEUE | (op & FUTEX_PRIVATE_FLAG), n, n2, (long)addr2, 0);
+	return r > 0 ? both + r : both;
 }
 
 static long
@@ -191,9 +221,9 @@ futex(uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 	case FUTEX_WAIT_BITSET:
 		return result(futexwait(addr, op, val, ts, val3));
 	case FUTEX_WAKE:
-		return result(futexwake(addr, n, BITSET_ANY));
+		return result(futexwake(addr, op, n, BITSET_ANY));
 	case FUTEX_WAKE_BITSET:
-		return result(futexwake(addr, n, val3));
+		return result(futexwake(addr, op, n, val3));
 	}
 	/* With a second address. */
 	if (addr2 == NULL)
@@ -202,11 +232,11 @@ futex(uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
 		return result(-EINVAL);
 	switch (cmd) {
 	case FUTEX_REQUEUE:
-		return result(requeue(addr, n, addr2, n2, NULL));
+		return result(requeue(addr, op, n, addr2, n2, NULL));
 	case FUTEX_CMP_REQUEUE:
-		return result(requeue(addr, n, addr2, n2, &val3));
+		return result(requeue(addr, op, n, addr2, n2, &val3));
 	default: /* FUTEX_WAKE_OP */
-		return result(wakeop(addr, n, addr2, n2, val3));
+		return result(wakeop(addr, op, n, addr2, n2, val3));
 	}
 }
 
