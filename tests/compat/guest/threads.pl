@@ -149,9 +149,13 @@ sub signals {
 	local $SIG{USR1} = sub { $seen++ };
 	local $SIG{ALRM} = sub { die "alarm\n" };
 	my $stop :shared = 0;
+	# The kernel may pick another thread, and perl then runs no handler.
+	my $ours = POSIX::SigSet->new(POSIX::SIGUSR1, POSIX::SIGALRM);
+	POSIX::sigprocmask(POSIX::SIG_BLOCK, $ours);
 	my @busy = map { threads->create(sub {
 		select(undef, undef, undef, 0.002) until $stop;
 	}) } 1 .. 20;
+	POSIX::sigprocmask(POSIX::SIG_UNBLOCK, $ours);
 	for my $n (1 .. 20) {
 		kill USR1 => $$;
 		select(undef, undef, undef, 0.001) until $seen == $n;
