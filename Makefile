@@ -156,8 +156,8 @@ $(OUT)/tests/%: tests/%.c $(UNIT_OBJ) $(UNWIND) $(OBJ)/flags
 	    -o $@ $< $(UNIT_OBJ) $(UNWIND) $(LD_ALL) $(UNIT_LIBS)
 
 # gmp-top without its terminal and its way into a process.
-TOP_SRC := $(addprefix tools/gmp-top/,snapshot.c graph.c model.c lines.c \
-	batch.c symbols.c namer.c stacks.c)
+TOP_SRC := $(addprefix tools/gmp-top/,snapshot.c hash.c graph.c model.c words.c \
+	lines.c batch.c symbols.c namer.c stacks.c)
 TOP_OBJ := $(TOP_SRC:%.c=$(OBJ)/%.o)
 
 $(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags

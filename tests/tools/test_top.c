@@ -9,6 +9,7 @@
 #include "tools/gmp-top/batch.h"
 #include "tools/gmp-top/lines.h"
 #include "tools/gmp-top/stacks.h"
+#include "tools/gmp-top/words.h"
 
 TestSuite(top, .timeout = 60);
 
@@ -38,6 +39,15 @@ assertrefused(const char *why)
 	cr_assert_not_null(strstr(said, why), "%s", said);
 }
 
+/* How much of the file would be read, or 0. */
+static size_t
+extent(void)
+{
+	const char *why;
+
+	return snapshot_extent(&file, sizeof(file), &why);
+}
+
 /* --- what is believed --------------------------------------------------------- */
 
 Test(top, a_snapshot_is_copied)
@@ -48,7 +58,6 @@ Test(top, a_snapshot_is_copied)
 	cr_assert_eq(snap.nm, 3);
 	cr_assert_eq(snap.ng, 3);
 	cr_assert_str_eq(snap.comm, "prog");
-	cr_assert_not(snap.partial);
 	cr_assert_eq(snap.g[2].goid, 3);
 	snapshot_free(&snap);
 }
@@ -84,6 +93,21 @@ Test(top, sections_outside_of_the_file_are_refused)
 		file.h.g = bad[i];
 		assertrefused("makes no sense");
 	}
+}
+
+Test(top, more_than_a_process_has_is_refused)
+{
+	topfile_init(&file, 1);
+	file.h.p.n = 4097;
+	assertrefused("makes no sense");
+	/* One and the same gigabyte. */
+	topfile_init(&file, 1);
+	file.h.g.n = (512u << 20) / sizeof(struct snapg);
+	file.h.stack.at = file.h.g.at;
+	file.h.stack.n = (513u << 20) / sizeof(struct snapstack);
+	cr_assert_eq(extent(), 0);
+	file.h.stack.n = 0;
+	cr_assert_neq(extent(), 0);
 }
 
 Test(top, values_out_of_bounds_become_harmless)

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/gmp-top/hash.h"
+
 #define LASTING 100000000ull /* ns */
 
 /* --- by tid ------------------------------------------------------------------- */
@@ -10,7 +12,7 @@
 static size_t
 slot_of(const struct graph *gr, const struct snapshot *s, int32_t tid)
 {
-	size_t i = (uint32_t)tid * 2654435761u >> 4 & gr->mask;
+	size_t i = hash((uint32_t)tid, gr->mask);
 
 	while (gr->slot[i] != 0 && s->g[gr->slot[i] - 1].tid != tid)
 		i = (i + 1) & gr->mask;

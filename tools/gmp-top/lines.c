@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "tools/gmp-top/words.h"
+
 void
 head_lines(const struct model *m, char line[HEADLINES][128])
 {

@@ -1,8 +1,10 @@
 #include "tools/gmp-top/model.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "tools/gmp-top/hash.h"
+#include "tools/gmp-top/words.h"
 
 static const char *const sorts[NSORTS] = { "cpu", "wait", "age", "stack" };
 
@@ -25,7 +27,7 @@ struct cputable {
 static size_t
 slot_of(const struct cputable *t, uint64_t goid)
 {
-	size_t i = (size_t)(goid * 0x9e3779b97f4a7c15ull >> 20) & t->mask;
+	size_t i = hash(goid, t->mask);
 
 	while (t->slot[i].goid != 0 && t->slot[i].goid != goid)
 		i = (i + 1) & t->mask;
@@ -125,13 +127,15 @@ set_rates(struct model *m)
 
 /* --- who waits for what --------------------------------------------------------- */
 
+/* Of pointers: a hundred thousand may have to be moved. */
 static int
 by_addr(const void *a, const void *b)
 {
-	const struct waitfor *x = a, *y = b;
+	const struct snapg *x = *(const struct snapg *const *)a;
+	const struct snapg *y = *(const struct snapg *const *)b;
 
-	if (x->addr != y->addr)
-		return x->addr < y->addr ? -1 : 1;
+	if (x->waitaddr != y->waitaddr)
+		return x->waitaddr < y->waitaddr ? -1 : 1;
 	return (x->goid > y->goid) - (x->goid < y->goid);
 }
 
@@ -142,48 +146,55 @@ by_waiters(const void *a, const void *b)
 
 	if (x->n != y->n)
 		return x->n > y->n ? -1 : 1;
-	return by_addr(a, b);
+	return (x->addr > y->addr) - (x->addr < y->addr);
+}
+
+/* Those that wait for something, by that; *n of them. */
+static const struct snapg **
+waiters(const struct snapshot *s, size_t *n)
+{
+	const struct snapg **w = malloc((s->ng + 1) * sizeof(*w));
+	size_t i;
+
+	*n = 0;
+	for (i = 0; w != NULL && i < s->ng; i++)
+		if (s->g[i].status == SNAPGWAITING && s->g[i].waitaddr != 0)
+			w[(*n)++] = &s->g[i];
+	if (*n > 0)
+		qsort(w, *n, sizeof(*w), by_addr);
+	return w;
 }
 
 static bool
 set_waits(struct model *m)
 {
-	struct waitfor *w;
-	size_t n = 0, i, j;
+	size_t n, i, objects = 0;
+	const struct snapg **g = waiters(&m->now, &n);
+	struct waitfor *w = NULL;
 
+	for (i = 0; i < n; i++)
+		objects += i == 0 || g[i]->waitaddr != g[i - 1]->waitaddr;
 	free(m->waits);
 	m->nwaits = 0;
-	m->waits = w = malloc((m->now.ng + 1) * sizeof(*w));
-	if (w == NULL)
-		return false;
-	for (i = 0; i < m->now.ng; i++) {
-		const struct snapg *g = &m->now.g[i];
-
-		if (g->status == SNAPGWAITING && g->waitaddr != 0) {
-			w[n] = (struct waitfor){ .addr = g->waitaddr,
-				.reason = g->reason,
-				.flags = g->flags,
-				.owner = g->owner,
-				.fd = g->fd,
-				.n = 1,
-				.first = (uint32_t)i,
-				.goid = g->goid };
-			n++;
+	m->waits = g != NULL ? malloc((objects + 1) * sizeof(*w)) : NULL;
+	for (i = 0; m->waits != NULL && i < n; i++) {
+		if (i == 0 || g[i]->waitaddr != g[i - 1]->waitaddr) {
+			w = &m->waits[m->nwaits++];
+			*w = (struct waitfor){ .addr = g[i]->waitaddr,
+				.reason = g[i]->reason,
+				.flags = g[i]->flags,
+				.fd = g[i]->fd,
+				.first = (uint32_t)(g[i] - m->now.g),
+				.goid = g[i]->goid };
 		}
+		w->n++;
+		if (w->owner == 0)
+			w->owner = g[i]->owner;
 	}
-	qsort(w, n, sizeof(*w), by_addr);
-	for (i = j = 0; i < n; i++) {
-		if (j > 0 && w[j - 1].addr == w[i].addr) {
-			w[j - 1].n++;
-			if (w[j - 1].owner == 0)
-				w[j - 1].owner = w[i].owner;
-		} else {
-			w[j++] = w[i];
-		}
-	}
-	qsort(w, j, sizeof(*w), by_waiters);
-	m->nwaits = j;
-	return true;
+	free(g);
+	if (m->nwaits > 0)
+		qsort(m->waits, m->nwaits, sizeof(*w), by_waiters);
+	return m->waits != NULL;
 }
 
 /* --- life -------------------------------------------------------------------------- */
@@ -282,16 +293,10 @@ model_bytid(const struct model *m, int32_t tid)
 static bool
 matches(const struct model *m, const struct snapg *g)
 {
-	char buf[256], name[17], wait[96];
+	char buf[256];
 
-	if (m->filter[0] == '\0')
-		return true;
-	snprintf(buf, sizeof(buf), "%llu %d %s %s %s%s%s",
-	    (unsigned long long)g->goid, g->tid, snapshot_gname(g, name),
-	    snapshot_gstatus(g), describe_wait(m, g, wait, sizeof(wait)),
-	    g->flags & SNAPGBOUND ? " bound" : "",
-	    g->flags & SNAPGMAIN ? " main" : "");
-	return strstr(buf, m->filter) != NULL;
+	return m->filter[0] == '\0' ||
+	    strstr(describe(m, g, buf, sizeof(buf)), m->filter) != NULL;
 }
 
 /* What rows are sorted by: the greatest first, then the oldest G. */
@@ -361,144 +366,4 @@ model_arrange(struct model *m)
 	m->nrows = n;
 	free(keys);
 	return true;
-}
-
-/* --- in words ---------------------------------------------------------------------- */
-
-const char *
-format_ns(char buf[16], double ns)
-{
-	double s = ns / 1e9;
-
-	if (ns < 0)
-		snprintf(buf, 16, "-");
-	else if (ns < 1e3)
-		snprintf(buf, 16, "%.0fns", ns);
-	else if (ns < 1e6)
-		snprintf(buf, 16, "%.1fus", ns / 1e3);
-	else if (ns < 1e9)
-		snprintf(buf, 16, "%.1fms", ns / 1e6);
-	else if (s < 60)
-		snprintf(buf, 16, "%.1fs", s);
-	else if (s < 3600)
-		snprintf(buf, 16, "%dm%02ds", (int)s / 60, (int)s % 60);
-	else if (s < 86400)
-		snprintf(buf, 16, "%dh%02dm", (int)s / 3600,
-		    (int)s % 3600 / 60);
-	else
-		snprintf(buf, 16, "%.0fd", s < 1e9 ? s / 86400 : 9999.0);
-	return buf;
-}
-
-const char *
-format_count(char buf[16], double n)
-{
-	static const char units[] = "kMGTPE";
-	size_t i = 0;
-
-	if (n < 1000) {
-		snprintf(buf, 16, "%.0f", n);
-		return buf;
-	}
-	n /= 1000;
-	while (n >= 999.5 && i < sizeof(units) - 2) {
-		n /= 1000;
-		i++;
-	}
-	snprintf(buf, 16,
-	    n < 9.995	    ? "%.2f%c"
-		: n < 99.95 ? "%.1f%c"
-			    : "%.0f%c",
-	    n, units[i]);
-	return buf;
-}
-
-const char *
-format_bytes(char buf[16], uint64_t n)
-{
-	static const char units[] = "KMGTPE";
-	double v = (double)n / 1024;
-	size_t i = 0;
-
-	if (n < 1024) {
-		snprintf(buf, 16, "%u", (unsigned)n);
-		return buf;
-	}
-	while (v >= 999.5 && i < sizeof(units) - 2) {
-		v /= 1024;
-		i++;
-	}
-	snprintf(buf, 16, v < 9.95 ? "%.1f%c" : "%.0f%c", v, units[i]);
-	return buf;
-}
-
-const char *
-describe_wait(const struct model *m, const struct snapg *g, char *buf, size_t n)
-{
-	const struct snapg *owner = model_bytid(m, g->owner);
-	const char *held = "held by ";
-	char name[17];
-	size_t len = 0;
-
-	buf[0] = '\0';
-	if (g->status != SNAPGWAITING)
-		return buf;
-	if (g->reason == SNAPWAITIO && g->fd >= 0) {
-		snprintf(buf, n, "%s fd %d",
-		    g->flags & SNAPGREADS ? "read" : "write", g->fd);
-		return buf;
-	}
-	if (g->reason == SNAPWAITJOIN && owner != NULL)
-		held = "of ";
-	else if (g->waitaddr != 0 && g->reason != SNAPWAITIO &&
-	    g->reason != SNAPWAITPOLL)
-		len = (size_t)snprintf(buf, n, "%s 0x%llx", snapshot_reason(g),
-		    (unsigned long long)g->waitaddr);
-	if (len == 0)
-		len = (size_t)snprintf(buf, n, "%s", snapshot_reason(g));
-	if (len < n && owner != NULL)
-		snprintf(buf + len, n - len, " %s%llu %s", held,
-		    (unsigned long long)owner->goid,
-		    snapshot_gname(owner, name));
-	else if (len < n && g->owner != 0)
-		snprintf(buf + len, n - len, " held by tid %d", g->owner);
-	return buf;
-}
-
-const char *
-describe_chain(const struct model *m, const struct snapg *g, char *buf,
-    size_t n)
-{
-	uint32_t seen[16], i = (uint32_t)(g - m->now.g);
-	char name[17], wait[96], age[16];
-	size_t len = 0, hops = 0, j;
-	uint64_t waited;
-
-	buf[0] = '\0';
-	for (;;) {
-		seen[hops++] = i;
-		i = m->graph.waits[i];
-		if (i == NOBODY || hops == nelem(seen) || len >= n)
-			break;
-		g = &m->now.g[i];
-		len += (size_t)snprintf(buf + len, n - len, "%s-> %llu %s",
-		    len > 0 ? " " : "", (unsigned long long)g->goid,
-		    snapshot_gname(g, name));
-		for (j = 0; j < hops; j++)
-			if (seen[j] == i)
-				return buf;
-	}
-	if (hops < 2 || len >= n)
-		return buf;
-	waited = model_waited(m, g);
-	if (i != NOBODY)
-		snprintf(buf + len, n - len, " ...");
-	else
-		snprintf(buf + len, n - len, " (%s%s%s)",
-		    g->status == SNAPGWAITING
-			? describe_wait(m, g, wait, sizeof(wait))
-			: snapshot_gstatus(g),
-		    waited != 0 ? " " : "",
-		    waited != 0 ? format_ns(age, (double)waited) : "");
-	return buf;
 }

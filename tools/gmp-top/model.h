@@ -79,24 +79,4 @@ const struct snapg *model_bytid(const struct model *m, int32_t tid);
 uint64_t model_waited(const struct model *m, const struct snapg *g);
 uint64_t model_age(const struct model *m, const struct snapg *g);
 
-/* "12.3us", "4m05s": at most 7 characters. */
-const char *format_ns(char buf[16], double ns);
-/* "834", "12.3k", "1.20M": at most 6 characters. */
-const char *format_count(char buf[16], double n);
-const char *format_bytes(char buf[16], uint64_t n);
-
-/*
- * Whom the G waits for, and whom that one, and so on: "-> 12 worker -> 3 main (sleep
- * 1.2s)", or up to the first that comes again.  "" when nobody is known.
- */
-const char *describe_chain(const struct model *m, const struct snapg *g,
-    char *buf, size_t n);
-
-/*
- * What the G waits for, in words: "mutex 0x7f.. held by 12 worker"; "" when it
- * does not wait.
- */
-const char *describe_wait(const struct model *m, const struct snapg *g,
-    char *buf, size_t n);
-
 #endif

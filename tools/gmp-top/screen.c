@@ -10,6 +10,7 @@
 #include "tools/gmp-top/attach.h"
 #include "tools/gmp-top/lines.h"
 #include "tools/gmp-top/stacks.h"
+#include "tools/gmp-top/words.h"
 
 enum view { GS, PS, WAITS, DETAIL, HELP };
 enum { BUSY = 1, STUCK }; /* colours */

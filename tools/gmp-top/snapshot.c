@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* More than any process has: a hostile one shall not take our memory. */
-#define MAXFILE (4ul << 30)
+/* Enough for a million Gs with stacks: a hostile process shall not take our memory. */
+#define MAXFILE (1ul << 30)
+#define MAXPS 4096 /* GMPPROCS */
 
 /* The states' and reasons' own order. */
 static const char *const gstatus[] = { "?", "runnable", "running", "syscall",
@@ -74,7 +75,12 @@ size_t
 snapshot_extent(const void *hdr, size_t len, const char **why)
 {
 	struct snaphdr h;
-	size_t ends[5], end = SNAPHDRSIZE, i;
+	const struct snapsection *all[] = { &h.p, &h.m, &h.g, &h.stack,
+		&h.module };
+	const size_t sizes[] = { sizeof(struct snapp), sizeof(struct snapm),
+		sizeof(struct snapg), sizeof(struct snapstack),
+		sizeof(struct snapmodule) };
+	size_t end = SNAPHDRSIZE, sum = 0, i;
 
 	*why = "it publishes no snapshot";
 	if (len < SNAPHDRSIZE)
@@ -86,31 +92,37 @@ snapshot_extent(const void *hdr, size_t len, const char **why)
 	if (h.version != SNAPVERSION || h.size != sizeof(h))
 		return 0;
 	*why = "its snapshot makes no sense";
-	ends[0] = section_end(&h.p, sizeof(struct snapp));
-	ends[1] = section_end(&h.m, sizeof(struct snapm));
-	ends[2] = section_end(&h.g, sizeof(struct snapg));
-	ends[3] = section_end(&h.stack, sizeof(struct snapstack));
-	ends[4] = section_end(&h.module, sizeof(struct snapmodule));
-	for (i = 0; i < nelem(ends); i++) {
-		if (ends[i] == 0)
+	if (h.p.n > MAXPS)
+		return 0;
+	for (i = 0; i < nelem(all); i++) {
+		if (section_end(all[i], sizes[i]) == 0)
 			return 0;
-		if (ends[i] > end)
-			end = ends[i];
+		sum += (size_t)all[i]->n * all[i]->size;
+		if (section_end(all[i], sizes[i]) > end)
+			end = section_end(all[i], sizes[i]);
 	}
+	/* Sections that overlap are copied more than once. */
+	if (sum > MAXFILE)
+		return 0;
 	return end;
 }
 
-/* The section's records; *n is 0 when there is no memory. */
-static void *
-copy(const char *file, const struct snapsection *s, size_t *n)
+/* The section's records.  False without memory. */
+static bool
+copy(void *to, size_t *n, const char *file, const struct snapsection *s)
 {
 	size_t bytes = (size_t)s->n * s->size;
-	void *p = bytes != 0 ? malloc(bytes) : NULL;
+	void *p;
 
-	*n = p != NULL ? s->n : 0;
-	if (p != NULL)
-		memcpy(p, file + s->at, bytes);
-	return p;
+	*n = s->n;
+	if (bytes == 0)
+		return true;
+	p = malloc(bytes);
+	if (p == NULL)
+		return false;
+	memcpy(p, file + s->at, bytes);
+	memcpy(to, &p, sizeof(p));
+	return true;
 }
 
 static int
@@ -205,13 +217,14 @@ snapshot_parse(struct snapshot *s, const void *file, size_t len)
 		return "its snapshot makes no sense";
 	memcpy(&s->h, file, sizeof(s->h));
 	printable(s->comm, s->h.comm, sizeof(s->h.comm));
-	s->p = copy(file, &s->h.p, &s->np);
-	s->m = copy(file, &s->h.m, &s->nm);
-	s->g = copy(file, &s->h.g, &s->ng);
-	s->stack = copy(file, &s->h.stack, &s->nstacks);
-	s->module = copy(file, &s->h.module, &s->nmodules);
-	s->partial = s->np != s->h.p.n || s->nm != s->h.m.n ||
-	    s->ng != s->h.g.n || (s->h.has & SNAPWANTGS) == 0;
+	if (!copy(&s->p, &s->np, file, &s->h.p) ||
+	    !copy(&s->m, &s->nm, file, &s->h.m) ||
+	    !copy(&s->g, &s->ng, file, &s->h.g) ||
+	    !copy(&s->stack, &s->nstacks, file, &s->h.stack) ||
+	    !copy(&s->module, &s->nmodules, file, &s->h.module)) {
+		snapshot_free(s);
+		return "out of memory";
+	}
 	check(s);
 	check_stacks(s);
 	return NULL;

@@ -22,7 +22,6 @@ struct snapshot {
 	struct snapmodule *module; /* by start; only the paths are raw */
 	size_t np, nm, ng, nstacks, nmodules;
 	char comm[17];
-	bool partial; /* sections that were asked for are missing */
 };
 
 /*

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tools/gmp-top/lines.h"
+#include "tools/gmp-top/words.h"
 
 #define MAXIDS 10 /* ranges of goids that are named */
 

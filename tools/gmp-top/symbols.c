@@ -11,18 +11,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/gmp-top/hash.h"
 #include "tools/gmp-top/namer.h"
 
 #define MAXANSWER (64ul << 20) /* bytes */
 #define MAXMEMORY (4ul << 30)
-#define MAXFRAMES 64 /* functions inlined at one pc */
+#define MAXFRAMES 64	     /* functions inlined at one pc */
+#define MAXCODES (1ul << 20) /* pcs: others have no more than their address */
 
 /* --- what is known ------------------------------------------------------------- */
 
 static size_t
 slot_of(const struct symbols *sy, uint64_t pc)
 {
-	size_t i = (size_t)(pc * 0x9e3779b97f4a7c15ull >> 20) & sy->mask;
+	size_t i = hash(pc, sy->mask);
 
 	while (sy->slot[i] != 0 && sy->code[sy->slot[i] - 1].pc != pc)
 		i = (i + 1) & sy->mask;
@@ -134,7 +136,7 @@ add_pc(struct symbols *sy, const struct snapshot *s, uint64_t pc)
 	struct code *c;
 	char place[300];
 
-	if (pc == 0 || symbols_of(sy, pc) != NULL)
+	if (pc == 0 || symbols_of(sy, pc) != NULL || sy->ncode == MAXCODES)
 		return true;
 	if (!grow(sy))
 		return false;
