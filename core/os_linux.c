@@ -28,7 +28,6 @@
 #include "core/runtime.h"
 
 #ifndef MADV_GUARD_INSTALL
-#define WRITEWAIT 10000	       /* ms for the reader of what does not block */
 #define MADV_GUARD_INSTALL 102 /* Linux 6.13 */
 #endif
 #ifndef MADV_POPULATE_WRITE
@@ -40,6 +39,7 @@
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
 #endif
+#define WRITEWAIT 10000 /* ms for the reader of what does not block */
 #define RSEQ_FLAG_UNREGISTER_ 1
 #define RSEQ_SIG_X86 0x53053053
 
