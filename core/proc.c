@@ -473,8 +473,18 @@ requeue(struct g *gp, void *arg)
 	runqput(getg()->m->p, gp, false);
 }
 
-void
-gosched(void)
+/* Behind all others, where preempted() puts those that compute, too. */
+static void
+requeuelast(struct g *gp, void *arg)
+{
+	(void)arg;
+	lock(&sched.lock);
+	globrunqput(gp);
+	unlock(&sched.lock);
+}
+
+static inline __attribute__((always_inline)) void
+giveway(void (*fin)(struct g *, void *))
 {
 	struct g *gp = getg();
 	struct m *mp;
@@ -495,10 +505,26 @@ gosched(void)
 	}
 	endsyscall(mp, gp);
 	casgstatus(gp, Grunning, Grunnable);
-	mswitch(mp, gp, requeue, NULL);
+	mswitch(mp, gp, fin, NULL);
 	releasem(gp->m);
 	if (unlikely(load_rlx(&gp->interrupted)))
 		gcheck();
+}
+
+void
+gosched(void)
+{
+	giveway(requeue);
+}
+
+/*
+ * The calling G has had its time slice.  Back on the ring it would keep those on the
+ * global queue waiting, whose turn comes by the number of switches.
+ */
+void
+sliceended(void)
+{
+	giveway(requeuelast);
 }
 
 bool

@@ -245,6 +245,7 @@ void acquirep(struct m *mp, struct p *pp);
 struct p *releasep(struct m *mp);
 void gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why);
 void gopreempt(struct m *mp, struct g *gp, void (*fin)(struct g *, void *));
+void sliceended(void);
 void gstart(void *prev);
 struct m *leavefirstm(struct g *gp, struct m *mp);
 struct m *exitsyscallslow(struct g *gp, struct m *mp);

@@ -179,7 +179,7 @@ exitsyscall(void)
 	if (unlikely(load_rlx(&mp->preempt))) {
 		/* One short call after the other: others wait for this P. */
 		store_rlx(&mp->preempt, 0);
-		gosched();
+		sliceended();
 	}
 	if (unlikely(load_rlx(&gp->interrupted)))
 		gcheck();

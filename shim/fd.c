@@ -575,7 +575,7 @@ ioagain(struct iowait *w, long *r)
 	if (w->unsure)
 		w->deadline = nanotime() + UNIXTIME;
 	store_rlx(&th->handled, 0);
-	/* gosched(), in exitsyscall(), may have taken the interruption. */
+	/* sliceended(), in exitsyscall(), may have taken the interruption. */
 	err = cancelled(w) ? -EINTR
 			   : netpollblock(w->mode, &w->look, w->deadline);
 	if (err == 0) {
