@@ -579,6 +579,11 @@ int ascaller(int (*fn)(void *), void *arg);
 void forkprepare(void);
 void forkparent(void);
 void forkchild(void);
+/*
+ * Before forkchild() where libc does not know of the child: what its _Fork() does
+ * there for the calling thread.
+ */
+void tlsforked(void);
 
 /* --- memory --------------------------------------------------------------- */
 

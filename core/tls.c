@@ -520,6 +520,15 @@ tlslink(void *tcb)
 	unlockquiet(&linkmutex, mask);
 }
 
+/* struct robust_list_head { list, futex_offset, pending } after prev. */
+static void
+robustempty(void **head)
+{
+	head[0] = head;
+	head[2] = NULL;
+	head[-1] = head;
+}
+
 /*
  * Makes the zeroed memory around gp->tcb a thread of libc's.  May malloc.  When
  * that fails it may be tried again.
@@ -542,11 +551,8 @@ tlsalloc(struct g *gp)
 		return false;
 	tcbinit(tcb, self);
 	tlssettid(tcb, gp->head.tid);
-	/* struct robust_list_head { list, futex_offset, pending } after prev. */
 	memcpy(robust, self + robustoff, robustlen);
-	robust[0] = robust;
-	robust[2] = NULL;
-	robust[-1] = robust;
+	robustempty(robust);
 	*(void **)(tcb + specificoff) = tcb + firstblockoff;
 	/*
 	 * RSEQ_CPU_ID_UNINITIALIZED: with the zero of a fresh block
@@ -658,6 +664,18 @@ void *
 tlsrseq(const void *tcb)
 {
 	return (char *)tcb + rseqoff;
+}
+
+void
+tlsforked(void)
+{
+	char *tcb = threadpointer();
+	void **robust = (void **)(tcb + robustoff);
+
+	tlssettid(tcb, ostid());
+	robustempty(robust);
+	rawsyscall(SYS_set_robust_list, (long)robust, (long)robustlen, 0, 0, 0,
+	    0);
 }
 
 /*

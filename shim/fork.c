@@ -5,6 +5,9 @@
  * with the first __register_atfork that passes here, or with the first thread.
  * daemon(), forkpty() and popen() fork inside libc and run them as well.
  */
+#include <sched.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "shim/fd.h"
@@ -70,6 +73,94 @@ _Fork(void)
 		afterfork();
 	return pid;
 }
+
+/* --- clone(2) --------------------------------------------------------------- */
+
+/*
+ * A process that the program makes by clone(2) gets no handlers of libc's, either,
+ * but a copy of the runtime, which would go on with everybody's Gs.  One that has
+ * thread-local storage of its own is not this thread any more.
+ */
+static bool
+forks(uint64_t flags)
+{
+	return schedmode() != MODE_OFF &&
+	    (flags & (CLONE_VM | CLONE_SETTLS)) == 0;
+}
+
+static bool
+callforks(long nr, const long args[6])
+{
+	const uint64_t *a = (const uint64_t *)args[0];
+
+	switch (nr) {
+	case SYS_fork:
+		return forks(0);
+	case SYS_clone:
+		return args[1] == 0 && forks((uint64_t)args[0]);
+	default: /* SYS_clone3; struct clone_args of linux/sched.h */
+		return canread(a, 8 * sizeof(*a)) && a[5] == 0 && forks(a[0]);
+	}
+}
+
+long
+forkcall(long nr, const long args[6])
+{
+	bool ours = callforks(nr, args);
+	long r;
+
+	if (ours)
+		beforefork();
+	r = libc.syscall(nr, args[0], args[1], args[2], args[3], args[4],
+	    args[5]);
+	if (ours && r == 0) {
+		tlsforked();
+		inchild();
+	} else if (ours) {
+		afterfork();
+	}
+	return r;
+}
+
+struct cloned {
+	int (*fn)(void *);
+	void *arg;
+};
+
+static int
+incloned(void *arg)
+{
+	struct cloned c = *(struct cloned *)arg;
+
+	tlsforked();
+	inchild();
+	/* libc ends the kernel thread alone, and the runtime may have others. */
+	_exit(c.fn(c.arg));
+}
+
+EXPORT int
+clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+{
+	struct cloned c = { fn, arg };
+	pid_t *ptid, *ctid;
+	va_list ap;
+	void *tls;
+	int pid;
+
+	va_start(ap, arg);
+	ptid = va_arg(ap, pid_t *);
+	tls = va_arg(ap, void *);
+	ctid = va_arg(ap, pid_t *);
+	va_end(ap);
+	if (fn == NULL || stack == NULL || !forks((unsigned)flags))
+		return libc.clone(fn, stack, flags, arg, ptid, tls, ctid);
+	beforefork();
+	pid = libc.clone(incloned, stack, flags, &c, ptid, tls, ctid);
+	afterfork();
+	return pid;
+}
+
+/* --- vfork() ---------------------------------------------------------------- */
 
 /*
  * Called by vfork.S on both sides of the system call, in the parent.  The child

@@ -333,9 +333,10 @@ syscall6(long nr, long a, long b, long c, long d, long e, long f)
 	/* These return twice, or never. */
 	case SYS_clone:
 	case SYS_clone3:
+	case SYS_fork:
+		return forkcall(nr, (long[6]){ a, b, c, d, e, f });
 	case SYS_exit:
 	case SYS_exit_group:
-	case SYS_fork:
 	case SYS_rt_sigreturn:
 	case SYS_vfork:
 		return libc.syscall(nr, a, b, c, d, e, f);

@@ -135,6 +135,8 @@ bool schedexplicit(const pthread_attr_t *attr);
 void schedrequest(struct g *gp);
 bool threadended(struct g *gp);
 void forkhandlers(void);
+/* SYS_fork, SYS_clone and SYS_clone3, as syscall() has them. */
+long forkcall(long nr, const long args[6]);
 /* For arch's vfork(), in the parent; passed in a register. */
 struct vforkstate {
 	int depth;
