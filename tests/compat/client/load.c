@@ -9,6 +9,7 @@
  * both.  The protocols: "exact", an answer is these bytes; "http", they are the
  * body of an answer of status 200; "udp", as exact, in a datagram.
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -96,7 +97,7 @@ behindhead(struct connection *c, const char *data, size_t *n)
 		return data;
 	}
 	*end = 0;
-	length = strstr(c->head, "\r\nContent-Length: ");
+	length = strcasestr(c->head, "\r\nContent-Length: ");
 	if (strncmp(c->head, "HTTP/1.1 200 ", 13) != 0 || length == NULL ||
 	    (uint32_t)atol(length + 18) != c->pair->nanswer)
 		fail(c->head);
