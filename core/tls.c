@@ -448,7 +448,10 @@ tlsinit(void)
 	    !field("_thread_db_link_map_l_tls_modid", 1 << 16, &ltlsmodid))
 		return "libc does not describe its thread structure";
 	if (tlstid(self) != ostid())
-		return "libc's tid is not where it says";
+		return ostid() == rawsyscall(SYS_getpid, 0, 0, 0, 0, 0, 0)
+		    ? "libc does not know of the clone() that made "
+		      "this process"
+		    : "libc's tid is not where it says";
 	if (stackuser->next->prev != stackuser ||
 	    stackuser->prev->next != stackuser)
 		return "libc's list of threads is not where it says";
