@@ -471,7 +471,9 @@ void tracerun(struct g *gp, struct m *mp);
 void traceleave(struct g *gp, struct m *mp);
 void traceswitch(struct g *from, struct g *to, struct m *mp);
 void traceready(struct g *gp);
-void tracecall(struct m *mp, uint32_t how, const void *pc);
+void tracecall(struct m *mp, const void *pc);
+void tracecalls(struct m *self, struct m *mp);
+void tracereturn(struct m *mp);
 void traceforkchild(void);
 
 static inline bool
@@ -511,6 +513,8 @@ endsyscall(struct m *mp, struct g *gp)
 	if (unlikely(load_rlx(&gp->status) == Gsyscall)) {
 		store_rlx(&mp->insyscall, NOCALL);
 		store_rlx(&gp->status, Grunning);
+		if (tracing())
+			tracereturn(mp);
 	}
 }
 

@@ -259,8 +259,12 @@ struct m {
 	pthread_t thread; /* newosproc(); born-bound Gs */
 	uint32_t started; /* atomic; thread is known */
 
-	struct tracechunk *chunk; /* trace.c; atomic, for its handlers */
-	uint32_t tracesession;	  /* that it belongs to */
+	/* trace.c; atomic, for its handlers and who takes its P; one cache line. */
+	uint32_t tracesession; /* the chunk's */
+	struct tracechunk *chunk;
+	uint64_t callstart;  /* the announced call: its first tick, or 0 */
+	uint32_t callpc;     /* where in the library it is made */
+	uint32_t tracedcall; /* the syscalltick that these are of */
 };
 
 /* --- signal stacks (preempt.c) -------------------------------------------- */

@@ -62,6 +62,8 @@ takeclaimed(struct m *mp, struct p *pp)
 	mp->p = NULL;
 	pp->m = NULL;
 	store_rel(&pp->status, Pidle);
+	if (tracing())
+		tracecalls(getg()->m, mp);
 	TRACE(getg()->m, TRACEHANDOFF, pp->id, mp->id);
 	store_rel(&mp->nop, NOP);
 	unlock(&claimlock);
@@ -146,7 +148,7 @@ announce(uint32_t how, const void *pc)
 	barrier();
 	PROBE2(syscall_enter, gp->goid, mp->id);
 	if (tracing())
-		tracecall(mp, how, pc);
+		tracecall(mp, pc);
 }
 
 void
@@ -173,7 +175,8 @@ exitsyscall(void)
 	store_rlx(&mp->insyscall, NOCALL);
 	store_rlx(&gp->status, Grunning);
 	PROBE2(syscall_exit, gp->goid, mp->id);
-	TRACE(mp, TRACERETURN, 0, 0);
+	if (tracing())
+		tracereturn(mp);
 	if (unlikely(load_acq(&mp->nop) != HASP))
 		releasem(acquirem());
 	if (unlikely(load_rlx(&mp->preempt))) {
@@ -204,8 +207,10 @@ blocking(struct g *gp, uintptr_t fp, const void *pc)
 	store_rlx(&mp->callfp, fp);
 	store_rlx(&mp->insyscall, MAYSLEEP);
 	PROBE2(syscall_enter, gp->goid, mp->id);
-	if (tracing())
-		tracecall(mp, MAYSLEEP, pc);
+	if (tracing()) {
+		tracecall(mp, pc);
+		tracecalls(mp, mp);
+	}
 	preemptwait(mp);
 	pp = releasep(mp);
 	mp->oldp = pp;

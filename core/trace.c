@@ -1,8 +1,10 @@
 /*
  * The writer of what tracefile.h describes.  The events are written where they
  * happen, by the kernel thread that they happen on, into a chunk of its own: two
- * stores, the time, and one atomic addition, for the handler of a signal that comes
- * in between and has events too.
+ * stores, the time, which is most of it, and one addition that is atomic for the
+ * handler of a signal that comes in between and has events too.  (A handler that
+ * comes while a call is announced may go on with another M, and return to a G that
+ * still writes to the first one's chunk: then an event may be lost.)
  *
  * Nothing of it is on a path of a process that nobody traces, but a look at
  * sched.accounting, which the switches take anyway (ACCTTRACE).
@@ -28,19 +30,23 @@ const char *tracepath;
 
 static struct tracehdr *file; /* mapped for ever, once it is there */
 static char comm[16];
-static uint32_t session; /* atomic; chunks of former ones are void */
-static int memfd = -1;	 /* the publisher's own, for a trace on request */
-static int64_t until;	 /* publisher: when nobody renewed it */
-static bool forgood;	 /* tracepath's */
+static int memfd = -1; /* the publisher's own, for a trace on request */
+static int64_t until;  /* publisher: when nobody renewed it */
+static bool forgood;   /* tracepath's */
+
+/* All that an event needs beside its M. */
+static struct {
+	uint64_t begin;	  /* the header's ticks */
+	uint32_t session; /* atomic; chunks of former ones are void */
+	bool tsc;	  /* the clock is TRACETSC */
+} hot __attribute__((aligned(CACHELINE)));
 
 /* --- writing an event ------------------------------------------------------ */
 
 static inline uint64_t
 ticks(void)
 {
-	return likely(load_rlx(&file->clock) == TRACETSC)
-	    ? cputicks()
-	    : (uint64_t)nanotime();
+	return likely(hot.tsc) ? cputicks() : (uint64_t)nanotime();
 }
 
 /* The same moment by both clocks. */
@@ -74,7 +80,7 @@ claim(struct tracechunk *c)
 static __attribute__((noinline)) bool
 newchunk(struct m *mp, struct tracechunk *old)
 {
-	uint32_t now = load_rlx(&session);
+	uint32_t now = load_rlx(&hot.session);
 	bool isold = old != NULL && mp->tracesession == now;
 	struct g *gp = mp->g0;
 	struct tracechunk *c;
@@ -116,32 +122,45 @@ newchunk(struct m *mp, struct tracechunk *old)
 	return true;
 }
 
-/* Room for n events in a row; NULL when there is none. */
 static inline struct traceevent *
-reserve(struct m *mp, uint32_t n)
+tryreserve(struct m *mp, uint32_t n)
 {
-	struct tracechunk *c;
+	struct tracechunk *c = load_acq(&mp->chunk);
 	uint32_t i;
 
-	do {
-		c = load_acq(&mp->chunk);
-		if (unlikely(
-			c == NULL || mp->tracesession != load_rlx(&session)))
-			continue;
-		i = xadd_rlx(&c->n, n);
-		if (likely(i + n <= TRACECHUNKEVENTS))
-			return c->events + i;
-	} while (newchunk(mp, c));
+	if (c == NULL || mp->tracesession != load_rlx(&hot.session))
+		return NULL;
+	i = cpuaddown(&c->n, n);
+	return i + n <= TRACECHUNKEVENTS ? c->events + i : NULL;
+}
+
+static __attribute__((noinline)) struct traceevent *
+reserveslow(struct m *mp, uint32_t n)
+{
+	struct traceevent *e = NULL;
+
+	while (newchunk(mp, load_acq(&mp->chunk)))
+		if ((e = tryreserve(mp, n)) != NULL)
+			return e;
 	xadd_rlx(&file->lost, n);
 	return NULL;
 }
 
+/* Room for n events in a row; NULL when there is none. */
+static inline struct traceevent *
+reserve(struct m *mp, uint32_t n)
+{
+	struct traceevent *e = tryreserve(mp, n);
+
+	return likely(e != NULL) ? e : reserveslow(mp, n);
+}
+
 static inline void
-put(struct traceevent *e, uint64_t now, uint32_t type, uint64_t what)
+put(struct traceevent *e, uint64_t t, uint32_t type, uint64_t what)
 {
 	store_rlx(&e->what, what);
 	/* Release: who sees when not 0 sees what. */
-	store_rel(&e->when, (now - file->ticks) << 8 | type);
+	store_rel(&e->when, (t - hot.begin) << 8 | type);
 }
 
 static inline uint64_t
@@ -163,30 +182,32 @@ traceput(struct m *mp, uint32_t type, uint32_t number, uint64_t value)
 /* --- Gs ---------------------------------------------------------------------- */
 
 /* gp's name is before it; room for three events at e. */
-static inline void
-putnamed(struct traceevent *e, uint64_t now, uint32_t type, uint32_t number,
-    struct g *gp)
+static void
+putnamed(struct traceevent *e, uint32_t type, uint32_t number, struct g *gp)
 {
-	uint64_t name[2];
+	uint64_t name[2], t = ticks();
 
-	gp->tracesession = load_rlx(&session);
-	gp->named = load_rlx(&file->chunks);
 	memcpy(name, gp->thread.name, sizeof(name));
-	put(e, now, TRACENAME0, name[0]);
-	put(e + 1, now, TRACENAME1, name[1]);
-	put(e + 2, now, type, packed(number, gp->goid));
+	put(e, t, TRACENAME0, name[0]);
+	put(e + 1, t, TRACENAME1, name[1]);
+	put(e + 2, t, type, packed(number, gp->goid));
 }
 
-/*
- * Its name goes before it, when the last time may have been overwritten since, and
- * it is not the process's.
- */
+/* The last time may have been overwritten since. */
 static inline bool
-wantsname(const struct g *gp)
+forgotten(const struct g *gp)
 {
-	return (gp->tracesession != load_rlx(&session) ||
-		   load_rlx(&file->chunks) - gp->named >= TRACECHUNKS / 2) &&
-	    gp->thread.name[0] != 0 &&
+	return gp->tracesession != load_rlx(&hot.session) ||
+	    load_rlx(&file->chunks) - gp->named >= TRACECHUNKS / 2;
+}
+
+/* Whether gp's name goes before it: it has one, and not the process's. */
+static __attribute__((noinline)) bool
+remember(struct g *gp)
+{
+	gp->tracesession = load_rlx(&hot.session);
+	gp->named = load_rlx(&file->chunks);
+	return gp->thread.name[0] != 0 &&
 	    memcmp(gp->thread.name, comm, sizeof(comm)) != 0;
 }
 
@@ -202,13 +223,13 @@ pnumber(struct m *mp)
 void
 tracerun(struct g *gp, struct m *mp)
 {
-	bool name = wantsname(gp);
+	bool name = unlikely(forgotten(gp)) && remember(gp);
 	struct traceevent *e = reserve(mp, name ? 3 : 1);
 
 	if (e == NULL)
 		return;
 	if (unlikely(name))
-		putnamed(e, ticks(), TRACERUN, pnumber(mp), gp);
+		putnamed(e, TRACERUN, pnumber(mp), gp);
 	else
 		put(e, ticks(), TRACERUN, packed(pnumber(mp), gp->goid));
 }
@@ -218,8 +239,10 @@ grenamed(struct g *gp)
 {
 	struct traceevent *e;
 
-	if (tracing() && (e = reserve(getg()->m, 3)) != NULL)
-		putnamed(e, ticks(), TRACENAMED, 0, gp);
+	if (!tracing() || (e = reserve(getg()->m, 3)) == NULL)
+		return;
+	remember(gp);
+	putnamed(e, TRACENAMED, 0, gp);
 }
 
 /* Why a G is left: its status says so. */
@@ -259,10 +282,10 @@ void
 traceswitch(struct g *from, struct g *to, struct m *mp)
 {
 	struct traceevent *e;
-	uint64_t now, what;
+	uint64_t t, what;
 	uint32_t type;
 
-	if (unlikely(wantsname(to))) {
+	if (unlikely(forgotten(to))) {
 		traceleave(from, mp);
 		tracerun(to, mp);
 		return;
@@ -270,10 +293,10 @@ traceswitch(struct g *from, struct g *to, struct m *mp)
 	e = reserve(mp, 2);
 	if (e == NULL)
 		return;
-	now = ticks();
+	t = ticks();
 	type = whyleft(from, &what);
-	put(e, now, type, what);
-	put(e + 1, now, TRACERUN, packed(pnumber(mp), to->goid));
+	put(e, t, type, what);
+	put(e + 1, t, TRACERUN, packed(pnumber(mp), to->goid));
 }
 
 /* gp is runnable from now on; one that has never waited is new. */
@@ -285,13 +308,62 @@ traceready(struct g *gp)
 	    gp->goid);
 }
 
-/* An announced call begins on mp; pc is in the function that makes it. */
+/* --- announced calls ------------------------------------------------------- */
+
+/* One begins on mp; pc is in the function that makes it. */
 void
-tracecall(struct m *mp, uint32_t how, const void *pc)
+tracecall(struct m *mp, const void *pc)
 {
 	extern const char __ehdr_start[] __attribute__((visibility("hidden")));
 
-	traceput(mp, TRACECALL, how, (uintptr_t)pc - (uintptr_t)__ehdr_start);
+	store_rlx(&mp->callpc,
+	    (uint32_t)((uintptr_t)pc - (uintptr_t)__ehdr_start));
+	store_rlx(&mp->tracedcall, mp->syscalltick);
+	store_rlx(&mp->callstart, ticks());
+}
+
+/* When mp's call has begun; 0 when it makes none, or did before the trace. */
+static inline uint64_t
+callstart(struct m *mp)
+{
+	return load_rlx(&mp->tracedcall) == load_rlx(&mp->syscalltick)
+	    ? load_rlx(&mp->callstart)
+	    : 0;
+}
+
+/* mp loses its P, maybe in a call: it has not come back when the reader looks. */
+void
+tracecalls(struct m *self, struct m *mp)
+{
+	uint64_t start = callstart(mp);
+	struct traceevent *e;
+
+	if (start < hot.begin || start == 0)
+		return;
+	e = reserve(self, 1);
+	if (e != NULL)
+		put(e, start, TRACECALL,
+		    (uint64_t)mp->id << TRACECALLPC | load_rlx(&mp->callpc));
+}
+
+/* mp's is over. */
+void
+tracereturn(struct m *mp)
+{
+	uint64_t start = callstart(mp), end, took;
+	struct traceevent *e;
+
+	if (start == 0)
+		return;
+	end = ticks();
+	store_rlx(&mp->callstart, 0);
+	e = reserve(mp, 1);
+	if (e == NULL)
+		return;
+	took = end - start;
+	if (unlikely(took > UINT64_MAX >> TRACECALLPC))
+		took = UINT64_MAX >> TRACECALLPC;
+	put(e, end, TRACECALLED, took << TRACECALLPC | mp->callpc);
 }
 
 /* --- on and off: the publisher, but for tracestart() ------------------------ */
@@ -340,6 +412,8 @@ setclocks(void)
 	}
 	while (load_acq(&file->clock) == TRACESETTING)
 		osyield();
+	hot.begin = file->ticks;
+	hot.tsc = load_rlx(&file->clock) == TRACETSC;
 }
 
 static void
@@ -349,7 +423,7 @@ on(const char *name)
 
 	setclocks();
 	memcpy(comm, name, sizeof(comm));
-	store_rel(&session, session + 1);
+	store_rel(&hot.session, hot.session + 1);
 	account(ACCTTRACE, true);
 	tracestate(self);
 }

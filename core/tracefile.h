@@ -26,7 +26,7 @@
 #define TRACENAME "gmptrace"
 #define TRACELINK "/memfd:" TRACENAME
 #define TRACEMAGIC 0x746d67u /* "gmt" */
-#define TRACEVERSION 1u
+#define TRACEVERSION 2u
 #define TRACEHDRSIZE 4096u
 #define TRACECHUNKSIZE 16384u
 #define TRACECHUNKS 2048u
@@ -76,8 +76,8 @@ enum {
 	TRACEEXIT,    /* 0, 0: what it ran has ended */
 	TRACECREATE,  /* 0, goid: a G was made, and is runnable */
 	TRACEREADY,   /* 0, goid: a G that waited is runnable */
-	TRACECALL,    /* how, pc of the caller from the library's start on */
-	TRACERETURN,  /* 0, 0: the announced call has come back */
+	TRACECALLED,  /* (see below): an announced call has come back */
+	TRACECALL,    /* (see below): one had begun, and has lost the P */
 	TRACEGETP,    /* P, 0: it has the P from now on */
 	TRACEPUTP,    /* P, 0: it has given it up */
 	TRACEHANDOFF, /* P, M: it has taken the P from that M */
@@ -93,6 +93,16 @@ enum {
 	TRACENAMED,   /* 0, goid */
 	TRACEEVENTS,
 };
+
+/*
+ * A call is written when it comes back, so once.  If it loses its P before that, it
+ * is written then too, by who takes the P: when is the time when it began.  Where
+ * it is made, from the library's start on, has TRACECALLPC bits.
+ *
+ *	TRACECALLED	how long it took, in ticks << TRACECALLPC | where
+ *	TRACECALL	M << TRACECALLPC | where
+ */
+#define TRACECALLPC 24
 
 /* TRACEGIVEWAY */
 enum {

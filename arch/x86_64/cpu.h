@@ -100,6 +100,17 @@ cputicks(void)
 	return __builtin_ia32_rdtsc();
 }
 
+/*
+ * Adds n to *p, and returns what was there: atomic for the calling kernel thread and
+ * its signal handlers alone, which costs a fifteenth of what it does for others.
+ */
+static inline uint32_t
+cpuaddown(uint32_t *p, uint32_t n)
+{
+	__asm__ volatile("xaddl %0, %1" : "+r"(n), "+m"(*p) : : "cc");
+	return n;
+}
+
 /* It counts at one rate, also while the CPU sleeps. */
 bool cpusteadyticks(void);
 

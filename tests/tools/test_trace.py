@@ -20,6 +20,8 @@ GMPTOP = os.path.join(OUT, "gmp-top")
 
 PROGRAM_SOURCE = r"""
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <mqueue.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -62,6 +64,25 @@ calls(void *arg)
 	for (i = 0; i < (int)(long)arg; i++)
 		getrandom(&c, 1, 0);
 	return NULL;
+}
+
+static void *
+receives(void *arg)
+{
+	mqd_t q = mq_open("/gmpthread-trace", O_CREAT | O_RDWR, 0600, NULL);
+	char buf[8192];
+
+	mq_unlink("/gmpthread-trace");
+	mq_receive(q, buf, sizeof(buf), NULL);
+	return arg;
+}
+
+static void *
+commands(void *arg)
+{
+	system("sleep 0.1");
+	system("sleep 60");
+	return arg;
 }
 
 static void *
@@ -153,6 +174,12 @@ main(int argc, char **argv)
 		kill(getpid(), n);
 		for (;;)
 			pause();
+	} else if (strcmp(what, "stuck") == 0) {
+		setpgid(0, 0);
+		pthread_create(&t, NULL, receives, NULL);
+		pthread_create(&t, NULL, commands, NULL);
+		usleep(300000);
+		kill(0, SIGKILL);
 	} else if (strcmp(what, "exec") == 0) {
 		pair(calls, 1, 1);
 		execl(argv[0], argv[0], "create", "5", NULL);
@@ -305,6 +332,17 @@ class Ends(TraceCase):
         for sig in signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV:
             trace = self.traced("kill", str(int(sig)), status=-sig)
             self.assertEqual(trace.count("create"), 2)
+
+    def test_calls_that_never_return(self):
+        # With the command that it waits for.
+        trace = self.traced("stuck", status=-signal.SIGKILL,
+                            options=["-P", "1"])
+        calls = {s.name: s for s in trace.on("M") if s.depth == 1}
+        for name in "mq_receive", "system":
+            self.assertGreater(calls[name].end - calls[name].start, 100e6)
+        self.assertEqual(
+            sum(s.name == "system" for s in trace.on("M")), 2)
+        self.assertGreater(trace.count("handoff"), 0)
 
     def test_exec_goes_on_in_the_same_trace(self):
         trace = self.traced("exec")

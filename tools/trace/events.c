@@ -94,6 +94,21 @@ sane(const struct event *e)
 	}
 }
 
+/* A call that has come back, which is the last event: where it began, and its end. */
+static void
+split(struct events *ev, uint64_t what)
+{
+	struct event *begin = &ev->e[ev->n - 1], *end = begin + 1;
+	uint64_t took = what >> TRACECALLPC;
+
+	begin->value = what & ((1ull << TRACECALLPC) - 1);
+	begin->number = 0;
+	*end = *begin;
+	end->number = 1;
+	begin->ns = end->ns > took ? end->ns - took : 0;
+	ev->n++;
+}
+
 static bool
 read_chunk(struct reader *r, const struct tracechunk *c)
 {
@@ -105,7 +120,7 @@ read_chunk(struct reader *r, const struct tracechunk *c)
 	if (r->nparts == r->room) {
 		r->room = r->room > 0 ? 2 * r->room : 64;
 		p = realloc(r->parts, r->room * sizeof(*p));
-		e = realloc(ev->e, r->room * TRACECHUNKEVENTS * sizeof(*e));
+		e = realloc(ev->e, r->room * 2 * TRACECHUNKEVENTS * sizeof(*e));
 		if (p != NULL)
 			r->parts = p;
 		if (e != NULL)
@@ -116,7 +131,6 @@ read_chunk(struct reader *r, const struct tracechunk *c)
 	p = &r->parts[r->nparts++];
 	p->seq = c->seq;
 	p->at = ev->n;
-	p->n = 0;
 	if (!thread_of(ev, c, &p->thread))
 		return false;
 	for (i = 0; i < n; i++) {
@@ -134,11 +148,12 @@ read_chunk(struct reader *r, const struct tracechunk *c)
 		/* A name is all of it. */
 		if (e->type == TRACENAME0 || e->type == TRACENAME1)
 			e->value = what;
-		if (sane(e))
-			p->n++;
-		else
+		if (e->type == TRACECALLED)
+			split(ev, what);
+		else if (!sane(e))
 			ev->n--;
 	}
+	p->n = (uint32_t)(ev->n - p->at);
 	if (c->ticks > r->lastticks) {
 		r->lastticks = c->ticks;
 		r->lastns = c->ns;

@@ -25,7 +25,11 @@ struct event {
 	uint8_t type; /* a known one */
 };
 
-/* All in the order of time, those of one thread in its own. */
+/*
+ * All in the order of time, those of one thread in its own.  Of TRACECALLED there are
+ * two, when the call began, with number 0, and at its end, with 1; value is where it
+ * was made.
+ */
 struct events {
 	struct event *e;
 	size_t n;

@@ -17,6 +17,7 @@
 #include "tools/trace/proto.h"
 
 #define nelem(a) (sizeof(a) / sizeof((a)[0]))
+#define CALLPC ((1ull << TRACECALLPC) - 1)
 
 /* Fields of the messages. */
 enum {
@@ -589,6 +590,7 @@ one(struct writer *w, const struct event *e)
 {
 	struct tstate *ts = &w->t[e->thread];
 	struct what x;
+	uint32_t m;
 
 	switch (e->type) {
 	case TRACESTATE:
@@ -619,10 +621,14 @@ one(struct writer *w, const struct event *e)
 		wake(w, e->thread, N_WAKE, e->value, e->ns);
 		break;
 	case TRACECALL:
-		call(w, e->thread, e->value, e->ns);
+		m = mof(w, w->thread[e->thread].pid, e->value >> TRACECALLPC);
+		if (m != 0)
+			call(w, m - 1, e->value & CALLPC, e->ns);
 		break;
-	case TRACERETURN:
-		if (ts->call)
+	case TRACECALLED:
+		if (e->number == 0)
+			call(w, e->thread, e->value, e->ns);
+		else if (ts->call)
 			close_to(w, e->thread, 1, e->ns, NULL);
 		break;
 	case TRACEGETP:
