@@ -133,19 +133,23 @@ debugkey(const char *key, size_t nkey, const char *val, size_t nval)
 static void
 parsedebug(const char *s)
 {
-	const char *p, *end, *eq;
-	bool bad = false;
+	const char *p, *end, *eq, *wrong = NULL;
+	size_t nwrong = 0;
 
 	for (p = s; *p != 0; p = *end != 0 ? end + 1 : end) {
 		end = strchrnul(p, ',');
 		eq = memchr(p, '=', (size_t)(end - p));
-		if (eq == NULL ||
-		    !debugkey(p, (size_t)(eq - p), eq + 1,
+		if (eq != NULL &&
+		    debugkey(p, (size_t)(eq - p), eq + 1,
 			(size_t)(end - eq - 1)))
-			bad = true;
+			continue;
+		if (wrong == NULL) {
+			wrong = p;
+			nwrong = (size_t)(end - p);
+		}
 	}
-	if (bad)
-		badsetting("GMPDEBUG", s, DEBUGKEYS);
+	if (wrong != NULL)
+		badsetting("GMPDEBUG", wrong, nwrong, DEBUGKEYS);
 }
 
 /* Our variables as the process was started with them; NULL: not set. */
@@ -204,7 +208,7 @@ parsedebugvars(void)
 		if (v > 0)
 			envprocs = (int)v;
 		else
-			badsetting("GMPPROCS", s,
+			badsetting("GMPPROCS", s, strlen(s),
 			    "allowed is a number from 1 to 4096; "
 			    "using the number of CPUs");
 	}
@@ -215,7 +219,7 @@ parsedebugvars(void)
 		else if (strcmp(s, "bound") == 0)
 			envmode = MODE_BOUND;
 		else if (strcmp(s, "mn") != 0)
-			badsetting("GMP_MODE", s,
+			badsetting("GMP_MODE", s, strlen(s),
 			    "allowed are off, bound and mn; using mn");
 	}
 	s = setting("GMP_DETOURS");
@@ -224,7 +228,7 @@ parsedebugvars(void)
 		if (v >= 0)
 			envdetours = v != 0;
 		else
-			badsetting("GMP_DETOURS", s,
+			badsetting("GMP_DETOURS", s, strlen(s),
 			    "allowed are 0 and 1; using 1");
 	}
 	tracepath = setting(TRACEVAR);

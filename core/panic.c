@@ -53,7 +53,8 @@ printu(uint64_t v)
 
 /* One line on stderr about a variable of the environment; one write. */
 void
-badsetting(const char *var, const char *value, const char *allowed)
+badsetting(const char *var, const char *value, size_t nvalue,
+    const char *allowed)
 {
 	char buf[512], *p = buf;
 	const char *parts[] = { "libgmpthread: ", var, "=", value, ": ",
@@ -63,8 +64,8 @@ badsetting(const char *var, const char *value, const char *allowed)
 	for (i = 0; i < nelem(parts); i++) {
 		left = sizeof(buf) - 1 - (size_t)(p - buf);
 		n = strlen(parts[i]);
-		if (i == 3 && n > 64)
-			n = 64;
+		if (i == 3)
+			n = nvalue < 64 ? nvalue : 64;
 		if (n > left)
 			n = left;
 		memcpy(p, parts[i], n);

@@ -96,7 +96,8 @@ uint32_t randseed(uint32_t n);
 
 /* panic.c */
 extern const char *const waitreasons[WAITREASONS];
-void badsetting(const char *var, const char *value, const char *allowed);
+void badsetting(const char *var, const char *value, size_t nvalue,
+    const char *allowed);
 size_t fmtu64(char *buf, uint64_t v);
 void printu(uint64_t v);
 
