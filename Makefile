@@ -157,7 +157,7 @@ $(OUT)/tests/%: tests/%.c $(UNIT_OBJ) $(UNWIND) $(OBJ)/flags
 
 # gmp-top without its terminal and its way into a process.
 TOP_SRC := $(addprefix tools/gmp-top/,snapshot.c hash.c graph.c model.c words.c \
-	lines.c batch.c symbols.c namer.c stacks.c)
+	lines.c batch.c files.c symbols.c namer.c stacks.c)
 TOP_OBJ := $(TOP_SRC:%.c=$(OBJ)/%.o)
 
 $(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags

@@ -648,7 +648,8 @@ class Life(TopCase):
         r = run(GMPTOP, "--once", str(p.pid))
         os.kill(p.pid, signal.SIGCONT)
         self.assertEqual(r.returncode, 1)
-        self.assertIn("does not answer", r.stderr)
+        self.assertEqual(r.stderr,
+                         f"gmp-top: {p.pid}: the process is stopped\n")
         p.look()
 
 

@@ -5,6 +5,7 @@
  */
 #include "tools/gmp-top/attach.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,13 +15,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#define ANSWERMS 2000 /* a process that is stopped gives none */
-#define ENDMS 1000    /* until a process has ended, when that has begun */
+#include "tools/gmp-top/files.h"
+
+#define ANSWERMS 2000
+#define STACKSMS 30000 /* a million stacks take ten seconds */
+#define ENDMS 1000     /* until a process has ended, when that has begun */
 #define TRIES 20
 #define STACKTRIES 5 /* the process may be unable to walk them */
 #define TABLES (SNAPWANTPS | SNAPWANTGS)
@@ -78,7 +81,6 @@ publisher(pid_t pid)
 	dir = opendir(path);
 	if (dir == NULL)
 		return 0;
-	errno = 0;
 	while (tid == 0 && (d = readdir(dir)) != NULL) {
 		if (d->d_name[0] == '.')
 			continue;
@@ -89,6 +91,8 @@ publisher(pid_t pid)
 			tid = number(d->d_name);
 	}
 	closedir(dir);
+	/* Of threads that ended meanwhile. */
+	errno = 0;
 	return tid;
 }
 
@@ -117,7 +121,7 @@ open_file(pid_t pid, pid_t tid, const char *name)
 		if (n < (ssize_t)strlen(name) ||
 		    memcmp(link, name, strlen(name)) != 0)
 			continue;
-		fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+		fd = reopen(open(path, O_PATH | O_CLOEXEC), O_RDWR);
 		err = errno;
 	}
 	closedir(dir);
@@ -142,33 +146,44 @@ no_way(int err)
 		return "no such process";
 	case EACCES:
 	case EPERM:
-		return "it belongs to another user";
+		return "it belongs to another user, or its user has changed";
 	default:
 		return strerror(err);
 	}
 }
 
-pid_t
-next_target(pid_t pid, const char *name)
+static int
+by_pid(const void *a, const void *b)
 {
-	char comm[17];
-	struct dirent *d;
-	pid_t next = 0, p;
+	const pid_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+size_t
+targets(const char *name, pid_t *pids, size_t max)
+{
 	DIR *dir = opendir("/proc");
+	struct dirent *d;
+	char comm[17];
+	size_t n = 0;
+	pid_t pid;
 
 	if (dir == NULL)
 		return 0;
-	while ((d = readdir(dir)) != NULL) {
-		p = number(d->d_name);
-		if (p <= pid || (next != 0 && p >= next))
+	while (n < max && (d = readdir(dir)) != NULL) {
+		pid = number(d->d_name);
+		if (pid <= 0)
 			continue;
-		target_name(p, comm);
+		target_name(pid, comm);
 		if ((name == NULL || strncmp(comm, name, 15) == 0) &&
-		    publisher(p) != 0)
-			next = p;
+		    publisher(pid) != 0)
+			pids[n++] = pid;
 	}
 	closedir(dir);
-	return next;
+	if (n > 0)
+		qsort(pids, n, sizeof(*pids), by_pid);
+	return n;
 }
 
 /* --- the file -------------------------------------------------------------------- */
@@ -176,10 +191,8 @@ next_target(pid_t pid, const char *name)
 const char *
 attach(struct target *t, pid_t pid)
 {
-	struct stat st;
 	pid_t tid;
 	void *p;
-	int seals;
 
 	memset(t, 0, sizeof(*t));
 	t->pid = pid;
@@ -195,10 +208,7 @@ attach(struct target *t, pid_t pid)
 		return "it publishes no snapshot";
 	if (t->fd < 0)
 		return no_way(errno);
-	/* Else it could be cut while we read in it. */
-	seals = fcntl(t->fd, F_GET_SEALS);
-	if (fstat(t->fd, &st) != 0 || st.st_size < (off_t)SNAPHDRSIZE ||
-	    seals < 0 || (seals & F_SEAL_SHRINK) == 0) {
+	if (!is_lasting(t->fd, SNAPHDRSIZE)) {
 		detach(t);
 		return "it publishes no snapshot";
 	}
@@ -241,26 +251,32 @@ milliseconds(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static bool
-exists(pid_t pid, pid_t tid)
+/* As ps(1) has it: 'T' stopped, 'Z' ended; 0 when there is no such thread. */
+static char
+state(pid_t pid, pid_t tid)
 {
-	char path[64], line[512], *state;
+	char path[64], line[512], *end;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid,
 	    (int)tid);
 	if (!read_line(path, line, sizeof(line)))
-		return false;
-	state = strrchr(line, ')');
-	return state == NULL || strchr("ZX", state[2]) == NULL;
+		return 0;
+	end = strrchr(line, ')');
+	return end != NULL && end[1] == ' ' ? end[2] : '?';
 }
 
-/* Waits until what was asked for is there. */
+static bool
+exists(pid_t pid, pid_t tid)
+{
+	return strchr("ZX", state(pid, tid)) == NULL;
+}
+
+/* Waits until what was asked for is there, until that moment at the latest. */
 static const char *
-await(struct target *t, uint32_t request)
+await(struct target *t, uint32_t request, int64_t until)
 {
 	const struct timespec turn = { .tv_nsec = 50000000 };
-	int64_t until = milliseconds() + ANSWERMS;
-	bool gone = false;
+	bool ending = false;
 	uint32_t seq;
 
 	for (;;) {
@@ -268,17 +284,22 @@ await(struct target *t, uint32_t request)
 		if (seq % 2 == 0 &&
 		    (int32_t)(load(&t->hdr->answered) - request) >= 0)
 			return NULL;
-		if (!exists(t->pid, t->pid))
+		if (!exists(t->pid, t->pid)) {
+			t->gone = true;
 			return "the process has ended";
-		if (milliseconds() > until)
-			return exists(t->pid, t->tid)
-			    ? "the process does not answer: is it stopped?"
-			    : "the process runs another program now";
+		}
 		/* Of a process that ends, other threads may last longer. */
-		if (!gone && !exists(t->pid, t->tid)) {
-			gone = true;
+		if (!ending && !exists(t->pid, t->tid)) {
+			ending = true;
 			until = milliseconds() + ENDMS;
 		}
+		if (milliseconds() > until) {
+			t->gone = ending;
+			return ending ? "the process runs another program now"
+				      : "the process does not answer";
+		}
+		if (toupper(state(t->pid, t->tid)) == 'T')
+			return "the process is stopped";
 		syscall(SYS_futex, &t->hdr->seq, FUTEX_WAIT, seq, &turn, NULL,
 		    0);
 	}
@@ -355,9 +376,11 @@ take(struct target *t, uint32_t want, uint64_t stackof, struct snapshot *s)
 	const char *why;
 	bool again;
 	uint32_t request;
+	int64_t until = milliseconds() +
+	    ((want & SNAPWANTSTACKS) && stackof == 0 ? STACKSMS : ANSWERMS);
 	int i;
 
-	for (i = 0; i < TRIES; i++) {
+	for (i = 0; i < TRIES && (i == 0 || milliseconds() < until); i++) {
 		if (want & SNAPWANTSTACKS)
 			__atomic_store_n(&t->hdr->stackof, stackof,
 			    __ATOMIC_RELAXED);
@@ -366,7 +389,7 @@ take(struct target *t, uint32_t want, uint64_t stackof, struct snapshot *s)
 		    __atomic_add_fetch(&t->hdr->request, 1, __ATOMIC_ACQ_REL);
 		syscall(SYS_futex, &t->hdr->request, FUTEX_WAKE, INT_MAX, NULL,
 		    NULL, 0);
-		why = await(t, request);
+		why = await(t, request, until);
 		if (why != NULL)
 			return why;
 		why = read_snapshot(t, s, &again);

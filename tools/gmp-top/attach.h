@@ -14,6 +14,7 @@ struct target {
 	struct snaphdr *hdr; /* its header, mapped: volatile, and not trusted */
 	char *buf;	     /* what was read of it */
 	size_t bufsize;
+	bool gone; /* there will be no other answer */
 };
 
 /* NULL, or why there is nothing to see in the process, for a message. */
@@ -32,10 +33,10 @@ const char *take(struct target *t, uint32_t want, uint64_t stackof,
 int open_published(pid_t pid, const char *name);
 
 /*
- * The next process after pid that has a snapshot, by number; 0 when there is
- * none.  With name, one of that program's.
+ * The processes that have a snapshot, by number, no more than max; with name, those
+ * of that program.
  */
-pid_t next_target(pid_t pid, const char *name);
+size_t targets(const char *name, pid_t *pids, size_t max);
 
 /* The program's name of a process, as /proc/PID/comm has it. */
 void target_name(pid_t pid, char name[17]);

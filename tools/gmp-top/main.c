@@ -1,6 +1,7 @@
 /* gmp-top: what goes on in a process that runs with libgmpthread. */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +10,11 @@
 
 #include "tools/gmp-top/attach.h"
 #include "tools/gmp-top/batch.h"
+#include "tools/gmp-top/choose.h"
 #include "tools/gmp-top/screen.h"
 #include "tools/gmp-top/trace.h"
 #include "tools/gmp-top/stacks.h"
+#include "tools/gmp-top/term.h"
 
 #define TRACEMS 500 /* between renewals of a trace, within SNAPLEASE */
 #define WANT (SNAPWANTPS | SNAPWANTGS | SNAPWANTLAT)
@@ -60,7 +63,7 @@ fail(int status, const char *fmt, ...)
 {
 	va_list ap;
 
-	screen_close();
+	term_close();
 	fputs("gmp-top: ", stderr);
 	va_start(ap, fmt);
 	vfprintf(stderr, fmt, ap);
@@ -179,29 +182,36 @@ parse(struct options *o, int argc, char **argv)
 static pid_t
 find(const char *target)
 {
-	pid_t pid, other;
+	pid_t pids[2];
+	size_t n;
+	long pid;
 
-	if (target[0] != '\0' && target[strspn(target, "0123456789")] == '\0')
-		return (pid_t)number(target, "a process");
-	pid = next_target(0, target);
-	if (pid == 0)
+	if (target[0] != '\0' && target[strspn(target, "0123456789")] == '\0') {
+		pid = strtol(target, NULL, 10);
+		if (pid < 1 || pid > INT_MAX)
+			fail(1, "%s: no such process", target);
+		return (pid_t)pid;
+	}
+	n = targets(target, pids, 2);
+	if (n == 0)
 		fail(1, "%s: no such program runs with libgmpthread", target);
-	other = next_target(pid, target);
-	if (other != 0)
+	if (n > 1)
 		fail(1, "%s: several run, %d and %d among them: name one",
-		    target, (int)pid, (int)other);
-	return pid;
+		    target, (int)pids[0], (int)pids[1]);
+	return pids[0];
 }
 
 /* --- the loops ------------------------------------------------------------------------- */
 
-static const char *ended; /* why there will be no other look, or NULL */
+static const char *missed; /* why there was no look, at last; or NULL */
+
+enum looked { LOOKED, MISSED, ENDED };
 
 /*
- * False when the process has ended since the first look.  With stacks, those of the
- * G stackof, or of all when that is 0.
+ * With stacks, those of the G stackof, or of all when that is 0.  What is frozen gets
+ * nothing else.
  */
-static bool
+static enum looked
 look(struct target *t, struct model *m, struct symbols *sy, bool stacks,
     uint64_t stackof)
 {
@@ -214,16 +224,18 @@ look(struct target *t, struct model *m, struct symbols *sy, bool stacks,
 		if (m->now.h.magic == 0)
 			fail(1, "%d: %s", (int)t->pid, why);
 		screen_message(why);
-		ended = why;
-		return false;
+		missed = why;
+		return t->gone ? ENDED : MISSED;
 	}
-	if (!model_next(m, &s))
+	if (screen_frozen())
+		model_stacks(m, &s);
+	else if (!model_next(m, &s))
 		fail(1, "out of memory");
 	if (stacks &&
 	    !symbols_learn(sy, t->pid, &m->now,
 		stackof != 0 ? NAMESMS : ALLNAMESMS))
 		fail(1, "out of memory");
-	return true;
+	return LOOKED;
 }
 
 static void
@@ -238,8 +250,16 @@ batch(struct target *t, struct model *m, struct symbols *sy,
 	for (i = 0; o->count == 0 || i < o->count; i++) {
 		if (i > 0)
 			nanosleep(&ts, NULL);
-		if (!look(t, m, sy, o->stacks, 0))
+		switch (look(t, m, sy, o->stacks, 0)) {
+		case LOOKED:
+			break;
+		case MISSED:
+			fprintf(stderr, "gmp-top: %d: %s\n", (int)t->pid,
+			    missed);
+			continue;
+		case ENDED:
 			return;
+		}
 		if (o->json)
 			ok = batch_json(m, o->stacks ? sy : NULL, stdout);
 		else if (o->stacks)
@@ -253,24 +273,33 @@ batch(struct target *t, struct model *m, struct symbols *sy,
 	}
 }
 
+/* So that a trace goes on.  False when the process has ended. */
+static bool
+renew(struct target *t)
+{
+	struct snapshot s;
+
+	if (take(t, trace_want(), 0, &s) == NULL)
+		snapshot_free(&s);
+	return !t->gone;
+}
+
 /* So long as -d says, or until the process ends. */
 static void
-trace(struct target *t, const struct options *o)
+trace_file(struct target *t, const struct options *o)
 {
 	const struct timespec turn = { .tv_nsec = TRACEMS * 1000000l };
 	long left = (long)(o->delay * 1000);
 	const char *why = trace_begin(t);
 	struct timespec rest = { 0 };
-	struct snapshot s;
 	char text[4096];
 
 	if (why != NULL)
 		fail(1, "%s: %s", o->target, why);
 	for (; left > TRACEMS; left -= TRACEMS) {
 		nanosleep(&turn, NULL);
-		if (take(t, SNAPWANTTRACE, 0, &s) != NULL)
+		if (!renew(t))
 			break;
-		snapshot_free(&s);
 	}
 	rest.tv_nsec = left <= TRACEMS ? left * 1000000l : 0;
 	nanosleep(&rest, NULL);
@@ -311,22 +340,26 @@ interactive(struct target *t, struct model *m, struct symbols *sy,
 {
 	uint64_t goid;
 	double delay = o->delay, next = 0, wait;
-	bool alive = true;
+	bool asked = true;
 	long looks = 0;
 
 	for (;;) {
-		if (alive && now() >= next) {
+		if (!t->gone && (asked || now() >= next)) {
 			if (o->count != 0 && looks == o->count)
 				return;
 			goid = screen_detail();
-			alive = look(t, m, sy, goid != 0, goid);
+			if (asked || !screen_frozen())
+				look(t, m, sy, goid != 0, goid);
+			else if (trace_want() != 0)
+				renew(t);
 			looks++;
+			asked = false;
 			/* Within SNAPLEASE. */
 			next = now() +
 			    (trace_want() != 0 && delay > 1 ? 1 : delay);
 		}
 		screen_draw(m, sy, delay);
-		wait = alive ? next - now() : 3600;
+		wait = t->gone ? 3600 : next - now();
 		switch (screen_key(m, wait > 0 ? (int)(wait * 1000) + 1 : 0,
 		    &delay)) {
 		case QUIT:
@@ -335,7 +368,7 @@ interactive(struct target *t, struct model *m, struct symbols *sy,
 			trace_key(t);
 			break;
 		case REFRESH:
-			next = 0;
+			asked = true;
 			break;
 		case NOTHING:
 			break;
@@ -361,12 +394,12 @@ main(int argc, char **argv)
 	why = pid != 0 ? attach(&t, pid) : NULL;
 	if (why != NULL)
 		fail(1, "%s: %s", o.target, why);
-	if (!o.batch && !screen_open(&why))
+	if (!o.batch && !term_open(&why))
 		fail(1, "%s", why);
 	if (pid == 0) {
-		pid = screen_choose();
+		pid = choose();
 		if (pid == 0) {
-			screen_close();
+			term_close();
 			return 0;
 		}
 		why = attach(&t, pid);
@@ -378,14 +411,14 @@ main(int argc, char **argv)
 	if (o.filter != NULL)
 		snprintf(m.filter, sizeof(m.filter), "%s", o.filter);
 	if (o.trace != NULL)
-		trace(&t, &o);
+		trace_file(&t, &o);
 	else if (o.batch)
 		batch(&t, &m, &sy, &o);
 	else
 		interactive(&t, &m, &sy, &o);
-	screen_close();
-	if (ended != NULL)
-		fprintf(stderr, "gmp-top: %d: %s\n", (int)pid, ended);
+	term_close();
+	if (t.gone)
+		fprintf(stderr, "gmp-top: %d: %s\n", (int)pid, missed);
 	symbols_free(&sy);
 	model_free(&m);
 	detach(&t);

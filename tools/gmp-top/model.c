@@ -251,6 +251,20 @@ model_next(struct model *m, struct snapshot *s)
 	return ok;
 }
 
+void
+model_stacks(struct model *m, struct snapshot *s)
+{
+	struct snapshot old = m->now;
+
+	m->now.stack = s->stack;
+	m->now.nstacks = s->nstacks;
+	m->now.module = s->module;
+	m->now.nmodules = s->nmodules;
+	s->stack = old.stack;
+	s->module = old.module;
+	snapshot_free(s);
+}
+
 double
 model_ticks(const struct model *m, const struct snapp *p)
 {

@@ -64,6 +64,9 @@ void model_free(struct model *m);
 /* Goes on to *s, which is the model's from then on.  False without memory. */
 bool model_next(struct model *m, struct snapshot *s);
 
+/* Takes the stacks of *s alone, which it frees. */
+void model_stacks(struct model *m, struct snapshot *s);
+
 /* After sort or filter were changed.  False without memory. */
 bool model_arrange(struct model *m);
 

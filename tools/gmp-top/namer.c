@@ -9,11 +9,14 @@
 #include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "tools/gmp-top/files.h"
+
 #define MAXFIELD 300 /* characters of a name */
+#define DEBUGDIR "/usr/lib/debug"
 
 /* --- the files ---------------------------------------------------------------- */
 
@@ -33,29 +36,21 @@ open_link(pid_t pid, const char *name)
 
 /*
  * Within the process's own root, which its links cannot lead out of; what was
- * loaded by a relative name, within the directory that it is in now.  Regular files
- * only: nothing else has code, and to open a device may do things.
+ * loaded by a relative name, within the directory that it is in now.
  */
 static int
 open_module(const struct dirs *dirs, const char *path)
 {
 	bool absolute = path[0] == '/';
 	int dir = absolute ? dirs->root : dirs->cwd, fd;
-	const struct open_how how = { .flags = O_RDONLY | O_CLOEXEC |
-		    O_NONBLOCK | O_NOCTTY,
+	const struct open_how how = { .flags = O_PATH | O_CLOEXEC,
 		.resolve = absolute ? RESOLVE_IN_ROOT : RESOLVE_BENEATH };
-	struct stat st;
 
 	fd = (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
 	/* Before Linux 5.6. */
 	if (fd < 0 && errno == ENOSYS)
-		fd = openat(dir, path + strspn(path, "/"),
-		    O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
-		close(fd);
-		fd = -1;
-	}
-	return fd;
+		fd = openat(dir, path + strspn(path, "/"), O_PATH | O_CLOEXEC);
+	return reopen(fd, O_RDONLY);
 }
 
 /* It may have been replaced since it was loaded. */
@@ -88,6 +83,71 @@ report(Dwfl *dwfl, const struct dirs *dirs, const struct snapmodule *mod)
 	    dwfl_report_elf(dwfl, mod->path, mod->path, fd, mod->bias, true) ==
 		NULL)
 		close(fd);
+}
+
+/*
+ * The system's debugging information, by the build id alone: a name in a module may
+ * be that of any file.
+ */
+static int
+find_debuginfo(Dwfl_Module *mod, void **user, const char *modname,
+    Dwarf_Addr base, const char *file, const char *link, GElf_Word crc,
+    char **found)
+{
+	char path[sizeof(DEBUGDIR) + 2 * SNAPBUILDID + 32];
+	const unsigned char *id;
+	int n, i, at;
+	GElf_Addr where;
+
+	(void)user;
+	(void)modname;
+	(void)base;
+	(void)file;
+	(void)link;
+	(void)crc;
+	(void)found;
+	n = dwfl_module_build_id(mod, &id, &where);
+	if (n < 2 || n > (int)SNAPBUILDID)
+		return -1;
+	at = snprintf(path, sizeof(path), DEBUGDIR "/.build-id/%02x/", id[0]);
+	for (i = 1; i < n; i++)
+		at += snprintf(path + at, sizeof(path) - (size_t)at, "%02x",
+		    id[i]);
+	snprintf(path + at, sizeof(path) - (size_t)at, ".debug");
+	return reopen(open(path, O_PATH | O_CLOEXEC), O_RDONLY);
+}
+
+/* What dwz(1) has moved into a file for several, which lies beside them. */
+static void
+find_alternate(Dwfl_Module *mod)
+{
+	const struct open_how how = { .flags = O_PATH | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH };
+	Dwarf_Addr bias;
+	Dwarf *dw, *alt;
+	const char *name, *in;
+	void **user = NULL;
+	const void *id;
+	int dir, fd;
+
+	dwfl_module_info(mod, &user, NULL, NULL, NULL, NULL, NULL, NULL);
+	/* Once. */
+	if (user == NULL || *user != NULL)
+		return;
+	*user = mod;
+	dw = dwfl_module_getdwarf(mod, &bias);
+	if (dw == NULL || dwelf_dwarf_gnu_debugaltlink(dw, &name, &id) <= 0)
+		return;
+	in = strstr(name, "/.dwz/");
+	dir = open(DEBUGDIR, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (in == NULL || dir < 0)
+		return;
+	fd = reopen((int)syscall(SYS_openat2, dir, in + 1, &how, sizeof(how)),
+	    O_RDONLY);
+	close(dir);
+	alt = fd >= 0 ? dwarf_begin(fd, DWARF_C_READ) : NULL;
+	if (alt != NULL)
+		dwarf_setalt(dw, alt);
 }
 
 /* --- names --------------------------------------------------------------------- */
@@ -242,20 +302,18 @@ void
 name_code(pid_t pid, const struct snapshot *s, const uint64_t *pc, size_t n,
     FILE *out)
 {
-	/* From the module itself, or by its build id; never from the network. */
-	static char path_of[] = "+:.debug:/usr/lib/debug", *where = path_of;
 	static const Dwfl_Callbacks callbacks = {
 		.find_elf = dwfl_build_id_find_elf,
-		.find_debuginfo = dwfl_standard_find_debuginfo,
+		.find_debuginfo = find_debuginfo,
 		.section_address = dwfl_offline_section_address,
-		.debuginfo_path = &where,
 	};
 	const struct dirs dirs = { open_link(pid, "root"),
 		open_link(pid, "cwd") };
+	const struct rlimit none = { 0, 0 };
+	Dwfl_Module *mod;
 	Dwfl *dwfl;
 	size_t i;
 
-	unsetenv("DEBUGINFOD_URLS");
 	elf_version(EV_CURRENT);
 	dwfl = dwfl_begin(&callbacks);
 	if (dirs.root < 0 || dwfl == NULL)
@@ -264,6 +322,13 @@ name_code(pid_t pid, const struct snapshot *s, const uint64_t *pc, size_t n,
 	for (i = 0; i < s->nmodules; i++)
 		report(dwfl, &dirs, &s->module[i]);
 	dwfl_report_end(dwfl, NULL, NULL);
+	for (i = 0; i < n; i++) {
+		mod = dwfl_addrmodule(dwfl, pc[i]);
+		if (mod != NULL)
+			find_alternate(mod);
+	}
+	/* From here on the libraries open nothing that the files name. */
+	setrlimit(RLIMIT_NOFILE, &none);
 	for (i = 0; i < n; i++)
 		name_pc(out, i, dwfl, pc[i], snapshot_module(s, pc[i]));
 }

@@ -1,108 +1,28 @@
-/* The only file that knows ncurses. */
 #include "tools/gmp-top/screen.h"
 
-#include <curses.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "tools/gmp-top/attach.h"
 #include "tools/gmp-top/lines.h"
 #include "tools/gmp-top/stacks.h"
+#include "tools/gmp-top/term.h"
 #include "tools/gmp-top/words.h"
 
 enum view { GS, PS, WAITS, DETAIL, HELP };
-enum { BUSY = 1, STUCK }; /* colours */
+#define NVIEWS 5
 
-#define ESCAPE 27
 #define LOW 16 /* lines of a terminal that has no room for the whole header */
 
 static struct {
-	bool open;
 	enum view view;
-	size_t top;	 /* the first row that is shown */
-	size_t cursor;	 /* the row that is chosen */
-	uint64_t detail; /* goid */
-	enum view back;	 /* where it was opened */
+	enum view back[NVIEWS]; /* where it was opened */
+	size_t top[NVIEWS];	/* the first row that is shown */
+	size_t cursor[NVIEWS];	/* the row that is chosen */
+	uint64_t detail;	/* goid */
 	bool frozen;
 	bool typing; /* a filter */
 	char message[128];
 } scr;
-
-/* --- the terminal --------------------------------------------------------------- */
-
-static volatile sig_atomic_t ended_by;
-
-static void
-note_signal(int sig)
-{
-	ended_by = sig;
-}
-
-bool
-screen_open(const char **why)
-{
-	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	size_t i;
-
-	*why = "not a terminal: -b writes to a file or a pipe";
-	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
-		return false;
-	*why = "the terminal is not one that TERM describes";
-	if (newterm(NULL, stdout, stdin) == NULL)
-		return false;
-	scr.open = true;
-	for (i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
-		signal(ends[i], note_signal);
-	cbreak();
-	noecho();
-	keypad(stdscr, TRUE);
-	curs_set(0);
-	if (has_colors()) {
-		/* Attributes say as much where the colours do not suit. */
-		start_color();
-		use_default_colors();
-		init_pair(BUSY, COLOR_GREEN, -1);
-		init_pair(STUCK, COLOR_RED, -1);
-	}
-	return true;
-}
-
-void
-screen_close(void)
-{
-	if (scr.open)
-		endwin();
-	scr.open = false;
-	if (ended_by != 0) {
-		signal(ended_by, SIG_DFL);
-		raise(ended_by);
-	}
-}
-
-/* A line, cut at the screen's edge. */
-static void
-put(int y, const char *text, attr_t attr)
-{
-	if (y >= LINES)
-		return;
-	attrset(attr);
-	mvaddnstr(y, 0, text, COLS);
-	clrtoeol();
-	attrset(A_NORMAL);
-}
-
-/* A line as wide as the screen. */
-static void
-bar(int y, const char *text, attr_t attr)
-{
-	char line[512];
-	int width = COLS < (int)sizeof(line) ? COLS : (int)sizeof(line) - 1;
-
-	snprintf(line, sizeof(line), "%-*.*s", width, width, text);
-	put(y, line, attr);
-}
 
 /* --- tables ------------------------------------------------------------------------ */
 
@@ -113,43 +33,46 @@ room(int y)
 	return y < LINES - 1 ? (size_t)(LINES - 1 - y) : 0;
 }
 
-/* Keeps the cursor within n rows, and the first shown row near it. */
-static void
+/* Keeps the cursor within n rows, and near it the first shown row: that is returned. */
+static size_t
 scroll_to_cursor(size_t n, size_t shown)
 {
-	if (scr.cursor >= n)
-		scr.cursor = n > 0 ? n - 1 : 0;
-	if (scr.cursor < scr.top)
-		scr.top = scr.cursor;
-	if (shown > 0 && scr.cursor >= scr.top + shown)
-		scr.top = scr.cursor - shown + 1;
-	if (scr.top >= n)
-		scr.top = 0;
+	size_t *cursor = &scr.cursor[scr.view], *top = &scr.top[scr.view];
+
+	if (*cursor >= n)
+		*cursor = n > 0 ? n - 1 : 0;
+	if (*cursor < *top)
+		*top = *cursor;
+	if (shown > 0 && *cursor >= *top + shown)
+		*top = *cursor - shown + 1;
+	if (*top >= n)
+		*top = 0;
+	return *top;
 }
 
 static attr_t
 attr_of(const struct model *m, const struct snapg *g)
 {
 	if (g->status == SNAPGRUNNING)
-		return (attr_t)COLOR_PAIR(BUSY);
+		return busy();
 	if (m->graph.stuck[g - m->now.g])
-		return (attr_t)COLOR_PAIR(STUCK);
+		return stuck();
 	return A_NORMAL;
 }
 
 static void
 draw_gs(const struct model *m, int y)
 {
-	size_t shown, i;
+	size_t shown, top, i;
 	char line[256];
 
 	g_head(m, COLS, line, sizeof(line));
 	bar(y++, line, A_REVERSE);
 	shown = room(y);
-	scroll_to_cursor(m->nrows, shown);
-	for (i = scr.top; i < m->nrows && i < scr.top + shown; i++) {
+	top = scroll_to_cursor(m->nrows, shown);
+	for (i = top; i < m->nrows && i < top + shown; i++) {
 		g_line(m, &m->rows[i], COLS, line, sizeof(line));
-		if (i == scr.cursor)
+		if (i == scr.cursor[scr.view])
 			bar(y++, line, A_STANDOUT);
 		else
 			put(y++, line, attr_of(m, m->rows[i].g));
@@ -159,12 +82,12 @@ draw_gs(const struct model *m, int y)
 static void
 draw_ps(const struct model *m, int y)
 {
-	size_t i, n = m->now.np + m->now.nm + 2, shown;
+	size_t i, n = m->now.np + m->now.nm + 2, shown, top;
 	char line[256];
 
 	shown = room(y);
-	scroll_to_cursor(n, shown);
-	for (i = scr.top; i < n && i < scr.top + shown; i++) {
+	top = scroll_to_cursor(n, shown);
+	for (i = top; i < n && i < top + shown; i++) {
 		if (i == 0) {
 			bar(y++, PHEAD, A_REVERSE);
 		} else if (i <= m->now.np) {
@@ -172,8 +95,7 @@ draw_ps(const struct model *m, int y)
 
 			p_line(m, p, line, sizeof(line));
 			put(y++, line,
-			    p->status == SNAPPRUNNING ? (attr_t)COLOR_PAIR(BUSY)
-						      : A_NORMAL);
+			    p->status == SNAPPRUNNING ? busy() : A_NORMAL);
 		} else if (i == m->now.np + 1) {
 			bar(y++, " M   KERNEL-TID   P       G", A_REVERSE);
 		} else {
@@ -193,20 +115,20 @@ draw_ps(const struct model *m, int y)
 static void
 draw_waits(const struct model *m, int y)
 {
-	size_t dead = deadlock_lines(m), n = dead + m->nwaits, shown, i;
+	size_t dead = deadlock_lines(m), n = dead + m->nwaits, shown, top, i;
 	char line[512];
 	attr_t attr;
 
 	bar(y++, WAITHEAD, A_REVERSE);
 	shown = room(y);
-	scroll_to_cursor(n, shown);
-	for (i = scr.top; i < n && i < scr.top + shown; i++) {
+	top = scroll_to_cursor(n, shown);
+	for (i = top; i < n && i < top + shown; i++) {
 		attr = A_NORMAL;
 		if (i >= dead)
 			wait_line(m, &m->waits[i - dead], line, sizeof(line));
 		else if (deadlock_line(m, i, line, sizeof(line)))
-			attr = A_BOLD | (attr_t)COLOR_PAIR(STUCK);
-		if (i == scr.cursor)
+			attr = stuck();
+		if (i == scr.cursor[scr.view])
 			bar(y++, line, A_STANDOUT);
 		else
 			put(y++, line, attr);
@@ -245,19 +167,19 @@ detail_text(const struct model *m, const struct symbols *sy,
 static void
 draw_text(char *text, int y)
 {
-	size_t n = 0, i, shown = room(y);
+	size_t n = 0, i, shown = room(y), *at = &scr.cursor[scr.view];
 	char *line, *end;
 
 	for (line = text; (line = strchr(line, '\n')) != NULL; line++)
 		n++;
 	/* It scrolls by its lines, and stops when the last is shown. */
 	n = n > shown ? n - shown + 1 : 1;
-	if (scr.cursor >= n)
-		scr.cursor = n - 1;
+	if (*at >= n)
+		*at = n - 1;
 	line = text;
 	for (i = 0; (end = strchr(line, '\n')) != NULL; i++) {
 		*end = '\0';
-		if (i >= scr.cursor && i < scr.cursor + shown)
+		if (i >= *at && i < *at + shown)
 			put(y++, line, i == 0 ? A_BOLD : A_NORMAL);
 		line = end + 1;
 	}
@@ -285,6 +207,12 @@ draw_detail(const struct model *m, const struct symbols *sy, int y)
 	if (fclose(out) == 0)
 		draw_text(text, y);
 	free(text);
+}
+
+bool
+screen_frozen(void)
+{
+	return scr.frozen;
 }
 
 uint64_t
@@ -345,7 +273,7 @@ draw_foot(const struct model *m, double delay)
 		    m->now.ng, sort_name(m->sort),
 		    m->filter[0] != '\0' ? "  only " : "", m->filter, delay,
 		    scr.frozen ? "  FROZEN" : "");
-	bar(LINES - 1, line, scr.message[0] != '\0' ? A_BOLD : A_DIM);
+	bar(LINES - 1, line, A_REVERSE);
 }
 
 void
@@ -384,18 +312,21 @@ screen_draw(const struct model *m, const struct symbols *sy, double delay)
 static void
 show(enum view view)
 {
+	if (view != scr.view)
+		scr.back[view] = scr.view;
 	scr.view = view;
-	scr.top = scr.cursor = 0;
 }
 
 /* Moves the cursor by n rows; scroll_to_cursor() keeps it in the table. */
 static void
 move_by(long n)
 {
-	if (n < 0 && (size_t)-n > scr.cursor)
-		scr.cursor = 0;
+	size_t *cursor = &scr.cursor[scr.view];
+
+	if (n < 0 && (size_t)-n > *cursor)
+		*cursor = 0;
 	else
-		scr.cursor += (size_t)n;
+		*cursor += (size_t)n;
 }
 
 static void
@@ -415,26 +346,27 @@ type(struct model *m, int key)
 		m->filter[n] = (char)key;
 		m->filter[n + 1] = '\0';
 	}
-	scr.top = scr.cursor = 0;
+	scr.cursor[GS] = 0;
 	model_arrange(m);
 }
 
-/* Enter: more about the thread under the cursor. */
-static void
+/* Enter: more about the thread under the cursor.  False when there is none. */
+static bool
 open_row(const struct model *m)
 {
-	size_t dead = deadlock_lines(m);
+	size_t dead = deadlock_lines(m), row = scr.cursor[scr.view];
 
-	if (scr.view == GS && scr.cursor < m->nrows)
-		scr.detail = m->rows[scr.cursor].g->goid;
-	else if (scr.view == WAITS && scr.cursor < dead)
-		scr.detail = m->now.g[deadlock_member(m, scr.cursor)].goid;
-	else if (scr.view == WAITS && scr.cursor - dead < m->nwaits)
-		scr.detail = m->now.g[m->waits[scr.cursor - dead].first].goid;
+	if (scr.view == GS && row < m->nrows)
+		scr.detail = m->rows[row].g->goid;
+	else if (scr.view == WAITS && row < dead)
+		scr.detail = m->now.g[deadlock_member(m, row)].goid;
+	else if (scr.view == WAITS && row - dead < m->nwaits)
+		scr.detail = m->now.g[m->waits[row - dead].first].goid;
 	else
-		return;
-	scr.back = scr.view;
+		return false;
 	show(DETAIL);
+	scr.cursor[DETAIL] = 0;
+	return true;
 }
 
 /* False when it is no key that moves. */
@@ -457,10 +389,10 @@ move_key(int key)
 		move_by(page);
 		return true;
 	case KEY_HOME:
-		scr.cursor = 0;
+		scr.cursor[scr.view] = 0;
 		return true;
 	case KEY_END:
-		scr.cursor = SIZE_MAX / 2;
+		scr.cursor[scr.view] = SIZE_MAX / 2;
 		return true;
 	default:
 		return false;
@@ -501,7 +433,10 @@ command_key(struct model *m, int key, double *delay)
 	case 'q':
 		if (scr.view == GS)
 			return QUIT;
-		show(scr.view == DETAIL ? scr.back : GS);
+		/* What was opened from another, to that; tables to the first. */
+		scr.view = scr.view == DETAIL || scr.view == HELP
+		    ? scr.back[scr.view]
+		    : GS;
 		break;
 	case 's':
 		m->sort = (enum sort)((m->sort + 1) % NSORTS);
@@ -524,9 +459,8 @@ command_key(struct model *m, int key, double *delay)
 		break;
 	case '\n':
 	case KEY_ENTER:
-		open_row(m);
 		/* At once, with its stack. */
-		return scr.view == DETAIL ? REFRESH : NOTHING;
+		return open_row(m) ? REFRESH : NOTHING;
 	default:
 		break;
 	}
@@ -536,14 +470,12 @@ command_key(struct model *m, int key, double *delay)
 enum action
 screen_key(struct model *m, int ms, double *delay)
 {
-	int key;
+	int key = term_key(ms);
 
-	timeout(scr.frozen ? -1 : ms);
-	key = getch();
-	if (ended_by != 0)
+	if (key == KEY_CLOSE)
 		return QUIT;
-	if (key == ERR)
-		return REFRESH;
+	if (key == ERR || key == KEY_RESIZE)
+		return NOTHING;
 	scr.message[0] = '\0';
 	if (scr.typing) {
 		type(m, key);
@@ -552,49 +484,4 @@ screen_key(struct model *m, int ms, double *delay)
 	if (move_key(key) || view_key(key))
 		return NOTHING;
 	return command_key(m, key, delay);
-}
-
-/* --- the list of processes ----------------------------------------------------------- */
-
-pid_t
-screen_choose(void)
-{
-	size_t n, cursor = 0, i;
-	char line[64], name[17];
-	pid_t pids[256], pid;
-	int key;
-
-	for (;;) {
-		for (n = 0, pid = 0; n < sizeof(pids) / sizeof(pids[0]) &&
-		     (pid = next_target(pid, NULL)) != 0;)
-			pids[n++] = pid;
-		if (cursor >= n)
-			cursor = n > 0 ? n - 1 : 0;
-		erase();
-		bar(0, "    PID PROGRAM", A_REVERSE);
-		for (i = 0; i < n; i++) {
-			target_name(pids[i], name);
-			snprintf(line, sizeof(line), "%7d %s", (int)pids[i],
-			    name);
-			if (i == cursor)
-				bar((int)i + 1, line, A_STANDOUT);
-			else
-				put((int)i + 1, line, A_NORMAL);
-		}
-		bar(LINES - 1,
-		    n > 0 ? "enter: watch it  q: quit"
-			  : "no process runs with libgmpthread  q: quit",
-		    A_DIM);
-		refresh();
-		timeout(2000);
-		key = getch();
-		if (key == 'q' || key == ESCAPE || ended_by != 0)
-			return 0;
-		if (key == KEY_UP && cursor > 0)
-			cursor--;
-		if (key == KEY_DOWN && cursor + 1 < n)
-			cursor++;
-		if ((key == '\n' || key == KEY_ENTER) && n > 0)
-			return pids[cursor];
-	}
 }

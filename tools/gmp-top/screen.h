@@ -2,29 +2,21 @@
 #ifndef TOOLS_GMP_TOP_SCREEN_H
 #define TOOLS_GMP_TOP_SCREEN_H
 
-#include <sys/types.h>
-
 #include "tools/gmp-top/model.h"
 #include "tools/gmp-top/symbols.h"
 
 /* What a key asks of the main loop. */
 enum action { NOTHING, REFRESH, TRACE, QUIT };
 
-/* False, with *why set, when there is no terminal that can show it. */
-bool screen_open(const char **why);
-/* Gives the terminal back as it was.  Also when it was not opened. */
-void screen_close(void);
-
 void screen_draw(const struct model *m, const struct symbols *sy, double delay);
 /* The goid of the G whose stack is shown, or 0. */
 uint64_t screen_detail(void);
+/* The user wants no news. */
+bool screen_frozen(void);
 /* A message at the bottom instead of the model's news, until the next one. */
 void screen_message(const char *text);
 
 /* Waits up to ms milliseconds for a key, and does what it says. */
 enum action screen_key(struct model *m, int ms, double *delay);
-
-/* The list of processes to choose from.  0 when the user chooses none. */
-pid_t screen_choose(void);
 
 #endif

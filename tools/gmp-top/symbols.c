@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -165,13 +166,16 @@ start_namer(pid_t pid, const struct snapshot *s, const uint64_t *pc, size_t n,
 	const struct rlimit none = { 0, 0 }, memory = { MAXMEMORY, MAXMEMORY };
 	struct rlimit cpu = { (rlim_t)ms / 1000 + 1, (rlim_t)ms / 1000 + 1 };
 	FILE *out;
-	int fd[2];
+	int fd[2], sig;
 
 	if (pipe(fd) != 0)
 		return -1;
 	*child = fork();
 	if (*child == 0) {
-		signal(SIGPIPE, SIG_DFL);
+		/* The terminal is not its own. */
+		for (sig = 1; sig < NSIG; sig++)
+			signal(sig, SIG_DFL);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		close(fd[0]);
 		close(STDERR_FILENO);
 		setrlimit(RLIMIT_CORE, &none);
@@ -179,6 +183,8 @@ start_namer(pid_t pid, const struct snapshot *s, const uint64_t *pc, size_t n,
 		setrlimit(RLIMIT_CPU, &cpu);
 		out = fdopen(fd[1], "w");
 		if (out != NULL) {
+			/* What is known when a file makes it crash. */
+			setvbuf(out, NULL, _IOLBF, BUFSIZ);
 			name_code(pid, s, pc, n, out);
 			fflush(out);
 		}

@@ -4,16 +4,14 @@
  */
 #include "tools/gmp-top/trace.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/tracefile.h"
+#include "tools/gmp-top/files.h"
 #include "tools/trace/save.h"
 
 static void *events; /* mapped while a trace goes on, or NULL */
@@ -52,8 +50,7 @@ trace_begin(struct target *t)
 {
 	struct snapshot s;
 	const char *why = take(t, SNAPWANTTRACE, 0, &s);
-	struct stat st;
-	int fd, seals;
+	int fd;
 
 	if (why != NULL)
 		return why;
@@ -61,10 +58,7 @@ trace_begin(struct target *t)
 	fd = open_published(t->pid, TRACELINK);
 	if (fd < 0)
 		return "its library writes no trace";
-	/* Else it could be cut while we read in it. */
-	seals = fcntl(fd, F_GET_SEALS);
-	if (fstat(fd, &st) == 0 && st.st_size >= (off_t)TRACEFILESIZE &&
-	    seals >= 0 && (seals & F_SEAL_SHRINK) != 0) {
+	if (is_lasting(fd, TRACEFILESIZE)) {
 		events =
 		    mmap(NULL, TRACEFILESIZE, PROT_READ, MAP_SHARED, fd, 0);
 		if (events == MAP_FAILED)
