@@ -32,7 +32,10 @@ joined(uintptr_t addr)
 	    ->head.tid;
 }
 
-/* gtid(), or 0: nobody, or nobody knows.  A rwlock knows no readers. */
+/*
+ * gtid(), or 0: nobody, or nobody knows.  Of readers a rwlock knows the number, and a
+ * semaphore has no owner: anybody may post it.
+ */
 int32_t
 ownerof(struct peeker *k, enum waitreason why, uintptr_t addr)
 {
@@ -55,4 +58,18 @@ ownerof(struct peeker *k, enum waitreason why, uintptr_t addr)
 	    owner > TIDMASK)
 		return 0;
 	return owner;
+}
+
+/* How many hold what is waited for to read; 0: nobody, or nobody knows. */
+uint32_t
+readersof(struct peeker *k, enum waitreason why, uintptr_t addr)
+{
+	/* shim/rwlock.c's: a word, of which a writer has the lowest bit. */
+	struct {
+		uint32_t word, readers;
+	} lock;
+
+	if (why != WAITRWLOCK || !peek(k, addr, &lock, sizeof(lock)))
+		return 0;
+	return (lock.word & 1) == 0 ? lock.readers : 0;
 }

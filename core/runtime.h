@@ -161,6 +161,7 @@ struct waiting {
 };
 bool waitof(const struct g *gp, uint32_t status, struct waiting *w);
 int32_t ownerof(struct peeker *k, enum waitreason why, uintptr_t addr);
+uint32_t readersof(struct peeker *k, enum waitreason why, uintptr_t addr);
 
 /* stack.c */
 int stackclassof(size_t size); /* -1 when too large */

@@ -238,6 +238,7 @@ struct m {
 
 	struct gsignal *gsignal; /* the kernel's alternate stack of this M */
 	struct gsignal *gsigfree;
+	int64_t nopsince;    /* coarsetime() when it last lost its P */
 	uint32_t preempting; /* atomic; the signal is on its way */
 	uint32_t unsafe;     /* signals in vain, since sysmon set it to 0 */
 

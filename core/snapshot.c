@@ -139,6 +139,8 @@ writewait(struct snapg *s, const struct g *gp, uint32_t status)
 		s->flags |= SNAPGTIMED;
 	if (canpeek)
 		s->owner = ownerof(&peeker, w.reason, (uintptr_t)w.addr);
+	if (canpeek && s->owner == 0)
+		s->readers = readersof(&peeker, w.reason, (uintptr_t)w.addr);
 	if (w.reason == WAITIO) {
 		s->fd = pollwaits(w.addr, &mode);
 		s->flags |= mode == POLLMODE_IN ? SNAPGREADS : SNAPGWRITES;
@@ -172,8 +174,10 @@ writeg(struct g *gp, void *arg)
 	    (status == Grunning || status == Gsyscall || gp->bound)) {
 		s->m = mp->id;
 		s->ktid = mp->tid;
-		if (load_rlx(&mp->nop) == HASP)
+		if (load_acq(&mp->nop) == HASP)
 			s->p = pidof(load_rlx(&mp->p));
+		else if (status == Gsyscall && !gp->bound)
+			s->since = (uint64_t)load_rlx(&mp->nopsince);
 	}
 	if (status == Gwaiting || gp->bound)
 		writewait(s, gp, status);

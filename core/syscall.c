@@ -65,6 +65,7 @@ takeclaimed(struct m *mp, struct p *pp)
 	if (tracing())
 		tracecalls(getg()->m, mp);
 	TRACE(getg()->m, TRACEHANDOFF, pp->id, mp->id);
+	store_rlx(&mp->nopsince, coarsetime());
 	store_rel(&mp->nop, NOP);
 	unlock(&claimlock);
 }
@@ -212,6 +213,7 @@ blocking(struct g *gp, uintptr_t fp, const void *pc)
 		tracecalls(mp, mp);
 	}
 	preemptwait(mp);
+	store_rlx(&mp->nopsince, coarsetime());
 	pp = releasep(mp);
 	mp->oldp = pp;
 	handoffp(pp);

@@ -22,11 +22,13 @@ GMPTOP = os.path.join(OUT, "gmp-top")
 # One command a line on stdin, an answer on stdout when it is done.
 PROGRAM_SOURCE = r"""
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -154,6 +156,25 @@ cycle(const char *kinds)
 	pthread_barrier_wait(&held);
 }
 
+static pthread_rwlock_t shared = PTHREAD_RWLOCK_INITIALIZER;
+
+static void *
+wants(void *arg)
+{
+	pthread_rwlock_wrlock(&shared);
+	return arg;
+}
+
+/* A call that waits for nothing that can be polled. */
+static void *
+calls(void *arg)
+{
+	int fd = open("/proc/self/exe", O_RDONLY);
+
+	flock(fd, LOCK_EX);
+	return arg;
+}
+
 static void *
 computes(void *arg)
 {
@@ -173,7 +194,8 @@ static const struct {
 	void *(*fn)(void *);
 } kinds[] = { { "locks", locks }, { "waits", waits }, { "sleeps", sleeps },
 	{ "reads", reads }, { "computes", computes }, { "polls", polls },
-	{ "writes", writes }, { "gone", gone } };
+	{ "writes", writes }, { "gone", gone }, { "wants", wants },
+	{ "calls", calls } };
 
 static void
 obey(char *line, char **argv)
@@ -186,7 +208,7 @@ obey(char *line, char **argv)
 	sscanf(line, "%15s %d", word, &n);
 	if (strcmp(word, "cycle") == 0 && sscanf(line, "cycle %4s", word) == 1)
 		cycle(word);
-	for (i = 0; i < 8; i++)
+	for (i = 0; i < (int)(sizeof(kinds) / sizeof(kinds[0])); i++)
 		while (strcmp(word, kinds[i].name) == 0 && n-- > 0) {
 			pthread_create(&t, NULL, kinds[i].fn, NULL);
 			pthread_setname_np(t, word);
@@ -225,6 +247,9 @@ main(int argc, char **argv)
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pthread_mutex_init(doomed, NULL);
 	pthread_mutex_lock(doomed);
+	flock(open("/proc/self/exe", O_RDONLY), LOCK_EX);
+	pthread_rwlock_rdlock(&shared);
+	pthread_rwlock_rdlock(&shared);
 	puts("ready");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin) != NULL) {
@@ -433,6 +458,24 @@ class States(TopCase):
         look = p.look()
         self.assertEqual(count(look, reason="mutex", name="gone"), 3)
         self.assertFalse(any("owner_tid" in g for g in look["gs"]))
+
+    def test_readers(self):
+        p = self.program()
+        p.do("wants 2")
+        look = p.until(lambda x: count(x, reason="rwlock") == 2)
+        self.assertEqual(count(look, reason="rwlock", readers=2), 2)
+        self.assertRegex(run(GMPTOP, "--once", str(p.pid)).stdout,
+                         r"rwlock 0x[0-9a-f]+ held by 2 readers\n")
+
+    def test_long_calls(self):
+        p = self.program()
+        p.do("calls 2")
+        p.until(lambda x: count(x, state="syscall") == 2)
+        time.sleep(0.5)
+        for g in p.look()["gs"]:
+            if g["name"] == "calls":
+                self.assertGreater(g["since_ns"], 0.4e9, g)
+                self.assertLess(g["since_ns"], 20e9)
 
     def test_descriptors(self):
         p = self.program()

@@ -112,6 +112,8 @@ json_g(const struct model *m, const struct symbols *sy, const struct row *r)
 			put_u64(o, "object", g->waitaddr);
 		if (g->owner != 0)
 			put_int(o, "owner_tid", g->owner);
+		if (g->readers != 0)
+			put_int(o, "readers", g->readers);
 		if (g->fd >= 0)
 			put_int(o, "fd", g->fd);
 		put_bool(o, "timed", g->flags & SNAPGTIMED);

@@ -141,6 +141,20 @@ g_line(const struct model *m, const struct row *r, int columns, char *buf,
 	    g->flags & SNAPGBOUND ? " bound" : "");
 }
 
+static const char *
+holder(const struct model *m, const struct waitfor *w, char *buf, size_t n)
+{
+	const struct snapg *g = &m->now.g[w->first];
+
+	describe_chain(m, g, buf, n);
+	if (buf[0] == '\0' && w->owner != 0)
+		snprintf(buf, n, "tid %d", w->owner);
+	else if (buf[0] == '\0' && g->readers != 0)
+		snprintf(buf, n, "%u reader%s", g->readers,
+		    g->readers == 1 ? "" : "s");
+	return buf;
+}
+
 void
 wait_line(const struct model *m, const struct waitfor *w, char *buf, size_t n)
 {
@@ -150,12 +164,11 @@ wait_line(const struct model *m, const struct waitfor *w, char *buf, size_t n)
 		.fd = w->fd,
 		.waitaddr = w->addr };
 	char wait[96], chain[200];
-	const struct snapg *first = &m->now.g[w->first];
 
 	snprintf(buf, n, "%7zu %8llu  %-28s  %s", w->n,
 	    (unsigned long long)w->goid,
 	    describe_wait(m, &g, wait, sizeof(wait)),
-	    describe_chain(m, first, chain, sizeof(chain)));
+	    holder(m, w, chain, sizeof(chain)));
 }
 
 size_t

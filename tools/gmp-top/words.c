@@ -163,6 +163,10 @@ put_wait(struct text *t, const struct model *m, const struct snapg *g)
 	} else if (g->owner != 0) {
 		put(t, " held by tid ");
 		put_tid(t, g->owner);
+	} else if (g->readers != 0) {
+		put(t, " held by ");
+		put_number(t, g->readers, 10);
+		put(t, g->readers == 1 ? " reader" : " readers");
 	}
 }
 
