@@ -167,9 +167,11 @@ readsearly(void *arg)
 	ssize_t n;
 	char c;
 
-	do
+	do {
+		/* What was known of the socket is to be looked at anew. */
+		timeout(fd, SO_RCVTIMEO, 20000);
 		n = recv(fd, &c, 1, 0);
-	while (n == -1 && errno == ENOTCONN);
+	} while (n == -1 && errno == ENOTCONN);
 	CHECK(n == 1);
 	/* And once more, on what is known of the socket by now. */
 	n = recv(fd, &c, 1, 0);
