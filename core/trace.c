@@ -380,6 +380,17 @@ map(int fd)
 	return true;
 }
 
+/* mp's P, or NULL; whoever claims it will have decided in a moment. */
+static struct p *
+pof(struct m *mp)
+{
+	int i;
+
+	for (i = 0; load_acq(&mp->nop) == CLAIMED && i < 1000; i++)
+		osyield();
+	return load_acq(&mp->nop) != NOP ? load_rlx(&mp->p) : NULL;
+}
+
 /* What was on before: a G on an M would not be seen until it leaves it. */
 static void
 tracestate(struct m *self)
@@ -392,7 +403,7 @@ tracestate(struct m *self)
 		gp = load_acq(&mp->curg);
 		if (gp == NULL || load_rlx(&gp->status) == Gdead)
 			continue;
-		pp = load_rlx(&mp->nop) == HASP ? load_rlx(&mp->p) : NULL;
+		pp = pof(mp);
 		traceput(self, TRACESTATE,
 		    pp != NULL ? (uint32_t)pp->id : TRACENONE,
 		    (uint64_t)mp->id);
