@@ -12,31 +12,29 @@ Instant = collections.namedtuple("Instant", "track name time args flows")
 Track = collections.namedtuple("Track", "uuid name parent process")
 
 
+def varint(data, at):
+    """The number there, and where what follows it begins."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7f) << shift
+        shift += 7
+        if byte < 0x80:
+            return value, at
+
+
 def fields(data):
     """(number, value) of a message: an int, or bytes."""
     at, end = 0, len(data)
     while at < end:
-        key = shift = 0
-        while True:
-            byte = data[at]
-            at += 1
-            key |= (byte & 0x7f) << shift
-            shift += 7
-            if byte < 0x80:
-                break
+        key, at = varint(data, at)
         kind = key & 7
         if kind == 1:
             yield key >> 3, struct.unpack_from("<Q", data, at)[0]
             at += 8
             continue
-        value = shift = 0
-        while True:
-            byte = data[at]
-            at += 1
-            value |= (byte & 0x7f) << shift
-            shift += 7
-            if byte < 0x80:
-                break
+        value, at = varint(data, at)
         if kind == 2:
             assert at + value <= end, "a message is cut"
             yield key >> 3, data[at:at + value]
