@@ -88,8 +88,8 @@ UNIT := $(UNIT_SRC:%.c=$(OUT)/%) $(OUT)/tests/tools/test_top
 # --- build ------------------------------------------------------------------
 
 .DELETE_ON_ERROR:
-.PHONY: all unit check demo bench bench-net bench-apps soak fuzz coverage lint \
-	format install uninstall deps clean help FORCE
+.PHONY: all unit check demo bench bench-net bench-apps soak fuzz fuzz-top \
+	fuzz-trace coverage lint format install uninstall deps clean help FORCE
 
 all: $(LIB) $(GMPRUN) $(GMPTOP) $(GMPGDB) ## the library, gmprun and gmp-top (the default)
 
@@ -167,17 +167,23 @@ $(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags
 	    -o $@ $< $(TOP_OBJ) $(LD_ALL) $(TOP_LIBS) \
 	    $(shell $(PKG_CONFIG) --cflags --libs criterion)
 
-# Everything of gmp-top's that a hostile process can reach, but the system calls.
-# Executions of `make fuzz`.
+# Everything of gmp-top's and gmprun's that a hostile process can reach, but the
+# system calls.
+FUZZ := fuzz-top fuzz-trace
+fuzz-top: FUZZ_SRC := $(TOP_SRC)
+fuzz-trace: FUZZ_SRC := $(addprefix tools/trace/,events.c exports.c perfetto.c)
+# Executions of each.
 FUZZRUNS ?= 1000000
 
-fuzz: ## snapshots of hostile processes, a million of them (some minutes, clang)
-	@mkdir -p $(OUT)/fuzz/corpus
+fuzz: $(FUZZ) ## snapshots and traces of hostile processes, a million of each (many minutes, clang)
+
+$(FUZZ): fuzz-%:
+	@mkdir -p $(OUT)/fuzz/corpus-$*
 	clang -std=gnu11 $(CPP_ALL) -g -O2 -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=undefined -o $(OUT)/fuzz/top \
-	    tests/tools/fuzz_top.c $(TOP_SRC) $(TOP_LIBS)
-	$(OUT)/fuzz/top -runs=$(FUZZRUNS) -max_len=8192 -rss_limit_mb=4096 \
-	    $(OUT)/fuzz/corpus
+	    -fno-sanitize-recover=undefined -o $(OUT)/fuzz/$* \
+	    tests/tools/fuzz_$*.c $(FUZZ_SRC) $(TOP_LIBS)
+	$(OUT)/fuzz/$* -runs=$(FUZZRUNS) -max_len=8192 -rss_limit_mb=4096 \
+	    $(OUT)/fuzz/corpus-$*
 
 -include $(LIB_OBJ:.o=.d) $(GMPRUN_OBJ:.o=.d) $(GMPTOP_OBJ:.o=.d) $(UNIT:=.d)
 

@@ -2,20 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tests/tools/fuzz.h"
 #include "tests/tools/topfile.h"
 #include "tools/gmp-top/batch.h"
 #include "tools/gmp-top/stacks.h"
 
 static FILE *null;
-
-/* Most of the time would go into keeping stacks of what is allocated. */
-const char *__asan_default_options(void);
-
-const char *
-__asan_default_options(void)
-{
-	return "malloc_context_size=2:quarantine_size_mb=8";
-}
 
 static void
 show(struct model *m, struct symbols *sy, const struct topfile *f, uint8_t how)
@@ -40,17 +32,6 @@ show(struct model *m, struct symbols *sy, const struct topfile *f, uint8_t how)
 	} else if (!stacks_text(m, sy, null)) {
 		abort();
 	}
-}
-
-/* The next n bytes of the input, as far as there are, over what is there. */
-static void
-take(void *to, size_t n, const uint8_t **data, size_t *size)
-{
-	if (n > *size)
-		n = *size;
-	memcpy(to, *data, n);
-	*data += n;
-	*size -= n;
 }
 
 /*

@@ -10,6 +10,7 @@
 _Static_assert(sizeof(struct tracechunk) == 64, "the writer's layout");
 
 #define MAXPROCS 4096u /* the library's limit */
+#define MAXNS 1e17     /* three years: longer than any trace */
 
 /* A chunk's part of the events: where they begin, of which thread. */
 struct part {
@@ -118,7 +119,7 @@ read_chunk(struct reader *r, const struct tracechunk *c)
 	struct event *e;
 
 	if (r->nparts == r->room) {
-		r->room = r->room > 0 ? 2 * r->room : 64;
+		r->room = r->room > 0 ? 2 * r->room : 1;
 		p = realloc(r->parts, r->room * sizeof(*p));
 		e = realloc(ev->e, r->room * 2 * TRACECHUNKEVENTS * sizeof(*e));
 		if (p != NULL)
@@ -181,6 +182,14 @@ by_time(const void *a, const void *b)
 	return ea->order < eb->order ? -1 : ea->order > eb->order;
 }
 
+static uint64_t
+nanoseconds(const struct clock *clk, uint64_t ticks)
+{
+	double ns = (double)ticks * clk->rate;
+
+	return clk->ns + (uint64_t)(ns < MAXNS ? ns : MAXNS);
+}
+
 /* Numbers those of each thread as it wrote them, and puts all into time's order. */
 static bool
 sort(struct reader *r, const struct clock *clk)
@@ -198,8 +207,7 @@ sort(struct reader *r, const struct clock *clk)
 			    next[r->parts[i].thread]++;
 	free(next);
 	for (i = 0; i < ev->n; i++)
-		ev->e[i].ns =
-		    clk->ns + (uint64_t)((double)ev->e[i].ns * clk->rate);
+		ev->e[i].ns = nanoseconds(clk, ev->e[i].ns);
 	qsort(ev->e, ev->n, sizeof(*ev->e), by_time);
 	return true;
 }
