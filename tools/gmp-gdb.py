@@ -8,7 +8,8 @@ program, of which gdb knows those that are on a kernel thread at the moment.
 It works on processes and on core dumps, and writes to neither.  While a thread
 that is on no kernel thread is selected, an unwinder makes what a switch has
 saved of it the caller of frame 0 of the kernel thread that gdb has selected.
-When the program goes on, the unwinder has nothing to say any more.
+Calls of functions of the program are refused meanwhile: gdb would make them on
+that kernel thread.  When the program goes on, the unwinder has nothing to say any more.
 
 Structures and names come from the debug information of the library.
 """
@@ -269,6 +270,7 @@ class Selection:
         self.thread = None
         self.registers = None
         self.runs = 0
+        self.calls = True
 
     def shown(self):
         """The thread, when the kernel thread that is selected stands for it."""
@@ -279,14 +281,23 @@ class Selection:
     def set(self, gp, thread):
         if self.gp is not None:
             self.gp = self.thread = None
+            self.allow(self.calls)
             gdb.frame_filters.pop(Labels.name, None)
             gdb.invalidate_cached_frames()
         if gp is not None:
             thread.switch()
             self.registers = self.of(gdb.newest_frame())
             self.gp, self.thread = gp, thread
+            # They would run on the kernel thread, in the middle of whatever
+            # it does, and not as the thread that is shown.
+            self.calls = gdb.parameter("may-call-functions")
+            self.allow(False)
             gdb.frame_filters[Labels.name] = Labels()
             gdb.invalidate_cached_frames()
+
+    @staticmethod
+    def allow(calls):
+        gdb.execute(f"set may-call-functions {'on' if calls else 'off'}")
 
     @staticmethod
     def of(frame):
@@ -682,7 +693,8 @@ is selected.
 Commands for frames and variables work on the thread until the program goes on.
 One that is on no kernel thread borrows that which is selected: its frame 0
 stays in place, and the thread's are its callers.  Commands that run the program
-(step, finish, ...) act on the kernel thread.  Nothing is written."""
+(step, finish, ...) act on the kernel thread, and functions of the program cannot
+be called: may-call-functions is off meanwhile.  Nothing is written."""
 
     def __init__(self):
         super().__init__("gthread", gdb.COMMAND_STACK, prefix=True)

@@ -567,6 +567,24 @@ class Running(Case):
         self.assertNotIn("<gthread", last)
         self.assertRegex(last, r"(?m)^#0 .*main \(")
 
+    def test_no_function_is_called_for_a_parked_thread(self):
+        p = self.program("locks 2")
+        out = self.attach(p, "info gthreads")
+        ids = [str(goid) for goid, (_, rest) in rows(out).items()
+               if " locks " in rest]
+        out, err = gdb(["show may-call-functions", f"gthread {ids[0]}",
+                        "print (int)getpid()", "print nthreads",
+                        f"gthread apply {' '.join(ids)} print made()",
+                        "gthread none",
+                        "show may-call-functions"], "-p", str(p.pid))
+        refused = "Cannot call functions in the program: may-call-functions"
+        self.assertEqual((out + err).count(refused), 3, out + err)
+        self.assertIn("$1 = 2", out)
+        self.assertEqual(len(re.findall(
+            r"Permission to call functions in the program is on\.", out)), 2,
+            out)
+        self.ends_well(p, 2)
+
     def test_none_shows_the_kernel_thread(self):
         before = self.with_input("waits 2\nlocks 2\nexit\n")
         out, _ = self.run_in(
