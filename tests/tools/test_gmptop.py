@@ -742,10 +742,11 @@ class Refusals(TopCase):
 class Screen(TopCase):
     """On a pseudo-terminal; only what a user reads there is looked for."""
 
-    def start(self, *args, rows=24, columns=80):
+    def start(self, *args, rows=24, columns=80, hangup=signal.SIG_DFL, **env):
         pid, fd = pty.fork()
         if pid == 0:
-            os.environ["TERM"] = "xterm"
+            os.environ.update({"TERM": "xterm", **env})
+            signal.signal(signal.SIGHUP, hangup)
             fcntl.ioctl(0, termios.TIOCSWINSZ,
                         struct.pack("HHHH", rows, columns, 0, 0))
             os.execv(GMPTOP, [GMPTOP, *args])
@@ -756,7 +757,7 @@ class Screen(TopCase):
         seen = b""
         end = time.monotonic() + 30
         while text.encode() not in seen:
-            self.assertLess(time.monotonic(), end, f"{text}: {seen}")
+            self.assertLess(time.monotonic(), end, f"{text}: {seen[-3000:]}")
             if select.select([self.fd], [], [], 1)[0]:
                 try:
                     seen += os.read(self.fd, 65536)
@@ -814,6 +815,101 @@ class Screen(TopCase):
             self.until("watchedprog")
             os.kill(self.top, sig)
             self.assertEqual(os.WTERMSIG(self.ended()), sig)
+
+    def test_a_crash_gives_the_terminal_back(self):
+        p = self.program()
+        p.started("sleeps 1")
+        for sig in signal.SIGSEGV, signal.SIGABRT:
+            self.start(str(p.pid))
+            before = termios.tcgetattr(self.fd)
+            self.until("watchedprog")
+            self.assertNotEqual(termios.tcgetattr(self.fd), before)
+            os.kill(self.top, sig)
+            self.assertEqual(os.WTERMSIG(self.ended()), sig)
+            self.assertTrue(termios.tcgetattr(self.fd)[3] & termios.ECHO)
+
+    def test_a_terminal_that_is_gone(self):
+        """Also where SIGHUP is ignored, as by nohup."""
+        p = self.program()
+        p.started("sleeps 1")
+        self.start(str(p.pid), hangup=signal.SIG_IGN)
+        self.until("watchedprog")
+        os.close(self.fd)
+        self.fd = os.open("/dev/null", os.O_RDONLY)
+        self.assertEqual(os.waitpid(self.top, 0)[1], 0)
+
+    def test_terminals(self):
+        p = self.program()
+        p.started("sleeps 1")
+        for term in "xterm-256color", "linux", "vt100", "screen":
+            self.start(str(p.pid), TERM=term)
+            self.until("watchedprog")
+            self.key("3hq\x1b2q")
+            self.key("q")
+            self.assertEqual(os.waitpid(self.top, 0)[1], 0)
+        for term in "dumb", "nobody-has-this":
+            self.start(str(p.pid), TERM=term)
+            self.until("gmp-top: the terminal ")
+            self.assertEqual(
+                os.waitstatus_to_exitcode(os.waitpid(self.top, 0)[1]), 1)
+
+    def test_colours_only_where_they_are_wanted(self):
+        p = self.program()
+        p.do("cycle mw")
+        p.until(lambda x: x["deadlocks"])
+        for env, wanted in ({}, True), ({"NO_COLOR": "1"}, False):
+            self.start("-s", "wait", str(p.pid), TERM="xterm-256color", **env)
+            seen = self.until("h: help")
+            self.assertEqual(b"38;5;131m" in seen, wanted, seen)
+            self.key("q")
+            self.ended()
+
+    def test_keys_that_are_none(self):
+        p = self.program()
+        p.started("sleeps 3")
+        self.start(str(p.pid))
+        self.until("watchedprog")
+        # Of a mouse, a function key, a paste: none of them is a "q" or a "2".
+        self.key("\x1b[<0;2;2M\x1b[15;9~\x1b[200~xyzZ!%\x1b[201~\x01\xff")
+        self.key("/sleep\n")
+        self.until("3 of 4")
+        self.key("/\x1b")
+        self.until("4 of 4")
+        self.key("q")
+        self.assertEqual(self.ended(), 0)
+
+    def test_frozen(self):
+        p = self.program()
+        p.do("waits 2")
+        p.until(lambda x: count(x, reason="cond") == 2)
+        self.start("-d", "0.1", "-s", "age", str(p.pid))
+        self.until("3 of 3")
+        self.key("f")
+        self.until("FROZEN")
+        p.do("sleeps 2")
+        time.sleep(0.5)
+        self.key("\x1b[B\n")  # the second thread, and its stack
+        self.until("started at waits")
+        self.key("q")
+        self.assertNotIn(b"sleeps", self.until("WAITS FOR"))
+        time.sleep(0.2)
+        self.key("f")
+        self.until("sleeps")
+        self.key("q")
+        self.assertEqual(self.ended(), 0)
+
+    def test_a_target_that_stops_and_goes_on(self):
+        p = self.program()
+        p.started("sleeps 1")
+        self.start("-d", "0.1", str(p.pid))
+        self.until("watchedprog")
+        os.kill(p.pid, signal.SIGSTOP)
+        self.until("the process is stopped")
+        os.kill(p.pid, signal.SIGCONT)
+        # The message has gone.
+        self.until("h: help")
+        self.key("q")
+        self.assertEqual(self.ended(), 0)
 
     def test_a_target_that_dies(self):
         p = self.program()

@@ -227,6 +227,9 @@ look(struct target *t, struct model *m, struct symbols *sy, bool stacks,
 		missed = why;
 		return t->gone ? ENDED : MISSED;
 	}
+	if (missed != NULL)
+		screen_message("");
+	missed = NULL;
 	if (screen_frozen())
 		model_stacks(m, &s);
 	else if (!model_next(m, &s))

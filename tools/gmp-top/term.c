@@ -127,6 +127,9 @@ term_open(const char **why)
 	cbreak();
 	noecho();
 	keypad(stdscr, TRUE);
+	/* Of terminals that have not been told, or not understood, to send others. */
+	define_key("\033[A", KEY_UP);
+	define_key("\033[B", KEY_DOWN);
 	set_escdelay(KEYMS);
 	curs_set(0);
 	choose_colours();
