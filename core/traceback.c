@@ -359,7 +359,9 @@ running(struct trace *t, struct m *mp)
 	    load_rlx(&t->g->goid) == t->goid;
 	if (same)
 		r = guard(walkonm, &b);
-	if (letgo() && same && t->f.n > 0)
+	if (!letgo())
+		t->where = UNWALKED;
+	else if (same && t->f.n > 0)
 		t->where = RUNNING;
 	return r;
 }

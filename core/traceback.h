@@ -57,7 +57,7 @@ enum where {
 	INKERNEL,  /* on an M that is in a system call, or sleeps */
 	RUNNING,   /* on an M that was stopped for it */
 	UNSTOPPED, /* on an M that could not be stopped */
-	UNWALKED,  /* the system refuses what guard() needs */
+	UNWALKED, /* the system refuses what guard() needs, or it took too long */
 };
 
 struct trace {

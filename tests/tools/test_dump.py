@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import time
@@ -462,6 +463,27 @@ class Process(unittest.TestCase):
                   if "waits_cond" in functions[t["stack"]]]
         self.assertEqual(len(walked), 10000)
         self.assertLess(min(took), 2)
+
+    @unittest.skipUnless(shutil.which("node"), "no node")
+    def test_compiled(self):
+        """Through code that nobody has described."""
+        source = """const {Worker, isMainThread} = require("worker_threads");
+            const nested = n => { if (n > 0) nested(n - 1); else for (;;); };
+            if (!isMainThread) nested(30);
+            new Worker(process.argv[1]);
+            setTimeout(() => console.log("ready"), 500);
+            setInterval(() => 0, 1000);"""
+        path = os.path.join(test_stacks.top, "nested.js")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(source)
+        with Program("node", path, GMPDEBUG="dump=40,dumpjson=1") as program:
+            deadline, walked = time.monotonic() + 20, False
+            while not walked and time.monotonic() < deadline:
+                dumped = json.loads(program.dump(sig=40))
+                walked = any(
+                    len(s) > 30 and "Worker" in s[-1].get("function", "")
+                    for s in dumped["stacks"])
+        self.assertTrue(walked, dumped)
 
     def test_storm(self):
         """While threads switch, end, fork, load and unload."""
