@@ -122,44 +122,6 @@ forkcall(long nr, const long args[6])
 	return r;
 }
 
-struct cloned {
-	int (*fn)(void *);
-	void *arg;
-};
-
-static int
-incloned(void *arg)
-{
-	struct cloned c = *(struct cloned *)arg;
-
-	tlsforked();
-	inchild();
-	/* libc ends the kernel thread alone, and the runtime may have others. */
-	_exit(c.fn(c.arg));
-}
-
-EXPORT int
-clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
-{
-	struct cloned c = { fn, arg };
-	pid_t *ptid, *ctid;
-	va_list ap;
-	void *tls;
-	int pid;
-
-	va_start(ap, arg);
-	ptid = va_arg(ap, pid_t *);
-	tls = va_arg(ap, void *);
-	ctid = va_arg(ap, pid_t *);
-	va_end(ap);
-	if (fn == NULL || stack == NULL || !forks((unsigned)flags))
-		return libc.clone(fn, stack, flags, arg, ptid, tls, ctid);
-	beforefork();
-	pid = libc.clone(incloned, stack, flags, &c, ptid, tls, ctid);
-	afterfork();
-	return pid;
-}
-
 /* --- vfork() ---------------------------------------------------------------- */
 
 /*
@@ -207,4 +169,53 @@ vforkchild(void)
 	struct g *gp = getg();
 
 	return gp != NULL && gthreadof(gp)->vforked != 0 && !ourprocess();
+}
+
+/* --- libc's clone() ---------------------------------------------------------------- */
+
+struct cloned {
+	int (*fn)(void *);
+	void *arg;
+};
+
+static int
+incloned(void *arg)
+{
+	struct cloned c = *(struct cloned *)arg;
+
+	tlsforked();
+	inchild();
+	/* libc ends the kernel thread alone, and the runtime may have others. */
+	_exit(c.fn(c.arg));
+}
+
+EXPORT int
+clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
+{
+	struct cloned c = { fn, arg };
+	pid_t *ptid, *ctid;
+	va_list ap;
+	void *tls;
+	int pid;
+
+	va_start(ap, arg);
+	ptid = va_arg(ap, pid_t *);
+	tls = va_arg(ap, void *);
+	ctid = va_arg(ap, pid_t *);
+	va_end(ap);
+	/* As a vfork(), of which the child has a stack of its own. */
+	if ((flags & CLONE_VM) != 0 && (flags & CLONE_VFORK) != 0 &&
+	    (flags & (CLONE_THREAD | CLONE_SETTLS)) == 0) {
+		struct vforkstate s = vforkenter();
+
+		pid = libc.clone(fn, stack, flags, arg, ptid, tls, ctid);
+		vforkexit(s);
+		return pid;
+	}
+	if (fn == NULL || stack == NULL || !forks((unsigned)flags))
+		return libc.clone(fn, stack, flags, arg, ptid, tls, ctid);
+	beforefork();
+	pid = libc.clone(incloned, stack, flags, &c, ptid, tls, ctid);
+	afterfork();
+	return pid;
 }

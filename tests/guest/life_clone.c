@@ -57,6 +57,20 @@ child(void *arg)
 	return n == 4 ? *(int *)arg : 4;
 }
 
+/* The parent's memory and, until it is gone, the parent's turn. */
+static int
+borrows(void *arg)
+{
+	char *const argv[] = { (char *)"sh", (char *)"-c", (char *)"exit 9",
+		NULL };
+
+	close(silent[0]);
+	usleep(2000);
+	if (*(int *)arg == 7)
+		execv("/bin/sh", argv);
+	_exit(8);
+}
+
 static void
 ends(const char *what, pid_t pid)
 {
@@ -92,6 +106,12 @@ clones(void *arg)
 		ends("clone3", pid);
 		pid = clone(child, stack + STACK, SIGCHLD, &status);
 		ends("clone()", pid);
+		for (status = 6; status <= 7; status++) {
+			pid = clone(borrows, stack + STACK,
+			    CLONE_VM | CLONE_VFORK | SIGCHLD, &status);
+			ends("clone() as vfork()", pid);
+		}
+		status = 7;
 	}
 	free(stack);
 	return arg;
