@@ -165,13 +165,16 @@ wants(void *arg)
 	return arg;
 }
 
+static int locked;
+
 /* A call that waits for nothing that can be polled. */
 static void *
 calls(void *arg)
 {
-	int fd = open("/proc/self/exe", O_RDONLY);
+	char path[64];
 
-	flock(fd, LOCK_EX);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", locked);
+	flock(open(path, O_RDONLY | O_CLOEXEC), LOCK_EX);
 	return arg;
 }
 
@@ -226,6 +229,11 @@ obey(char *line, char **argv)
 		}
 		printf("%d ", (int)child);
 	}
+	if (strcmp(word, "leave") == 0) {
+		puts("done");
+		fflush(stdout);
+		pthread_exit(NULL);
+	}
 	if (strcmp(word, "unmap") == 0)
 		munmap(doomed, 4096);
 	if (strcmp(word, "exec") == 0)
@@ -247,7 +255,8 @@ main(int argc, char **argv)
 	    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pthread_mutex_init(doomed, NULL);
 	pthread_mutex_lock(doomed);
-	flock(open("/proc/self/exe", O_RDONLY), LOCK_EX);
+	locked = memfd_create("locked", MFD_CLOEXEC);
+	flock(locked, LOCK_EX);
 	pthread_rwlock_rdlock(&shared);
 	pthread_rwlock_rdlock(&shared);
 	puts("ready");
@@ -655,6 +664,14 @@ class Life(TopCase):
         p.do("sleeps 1")
         self.assertEqual(p.until(lambda x: x["live"] == 2)["live"], 2)
 
+    def test_the_first_thread_has_ended(self):
+        for mode in "mn", "bound":
+            p = self.program(GMP_MODE=mode)
+            p.started("sleeps 3")
+            p.do("leave")
+            look = p.until(lambda x: x["live"] == 3)
+            self.assertEqual(count(look, name="sleeps"), 3, mode)
+
     def test_a_process_that_ends_or_is_killed(self):
         for way in "exit", "kill":
             p = self.program()
@@ -708,6 +725,16 @@ class Refusals(TopCase):
         self.assertIn("not preloaded", self.refused("--once", str(os.getpid())))
         self.assertIn("no such program",
                       self.refused("--once", "nobody-has-this"))
+
+    def test_numbers_that_are_no_process(self):
+        for pid in "0", "4294967297", "9" * 30:
+            self.assertEqual(self.refused("--once", pid),
+                             f"gmp-top: {pid}: no such process\n")
+        pid = os.posix_spawn("/bin/true", ["true"], {})
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        self.assertEqual(self.refused("--once", str(pid)),
+                         f"gmp-top: {pid}: the process has ended\n")
+        os.waitpid(pid, 0)
 
     def test_several_of_a_name(self):
         for _ in range(2):

@@ -68,6 +68,26 @@ number(const char *name)
 	return (pid_t)strtol(name, NULL, 10);
 }
 
+/* As ps(1) has it: 'T' stopped, 'Z' ended; 0 when there is no such thread. */
+static char
+state(pid_t pid, pid_t tid)
+{
+	char path[64], line[512], *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid,
+	    (int)tid);
+	if (!read_line(path, line, sizeof(line)))
+		return 0;
+	end = strrchr(line, ')');
+	return end != NULL && end[1] == ' ' ? end[2] : '?';
+}
+
+static bool
+exists(pid_t pid, pid_t tid)
+{
+	return strchr("ZX", state(pid, tid)) == NULL;
+}
+
 /* The kernel thread of pid that has the file open; 0 and errno when none. */
 static pid_t
 publisher(pid_t pid)
@@ -200,6 +220,8 @@ attach(struct target *t, pid_t pid)
 	t->tid = tid = publisher(pid);
 	if (tid == 0 && errno != 0)
 		return no_way(errno);
+	if (tid == 0 && !exists(pid, pid))
+		return "the process has ended";
 	if (tid == 0)
 		return "libgmpthread is not preloaded in it, "
 		       "or it has made no thread yet";
@@ -251,26 +273,6 @@ milliseconds(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* As ps(1) has it: 'T' stopped, 'Z' ended; 0 when there is no such thread. */
-static char
-state(pid_t pid, pid_t tid)
-{
-	char path[64], line[512], *end;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", (int)pid,
-	    (int)tid);
-	if (!read_line(path, line, sizeof(line)))
-		return 0;
-	end = strrchr(line, ')');
-	return end != NULL && end[1] == ' ' ? end[2] : '?';
-}
-
-static bool
-exists(pid_t pid, pid_t tid)
-{
-	return strchr("ZX", state(pid, tid)) == NULL;
-}
-
 /* Waits until what was asked for is there, until that moment at the latest. */
 static const char *
 await(struct target *t, uint32_t request, int64_t until)
@@ -284,11 +286,12 @@ await(struct target *t, uint32_t request, int64_t until)
 		if (seq % 2 == 0 &&
 		    (int32_t)(load(&t->hdr->answered) - request) >= 0)
 			return NULL;
-		if (!exists(t->pid, t->pid)) {
+		/* The first thread may end before others. */
+		if (!exists(t->pid, t->tid) && !exists(t->pid, t->pid)) {
 			t->gone = true;
 			return "the process has ended";
 		}
-		/* Of a process that ends, other threads may last longer. */
+		/* Of a process that ends, it may last longer. */
 		if (!ending && !exists(t->pid, t->tid)) {
 			ending = true;
 			until = milliseconds() + ENDMS;
