@@ -79,7 +79,9 @@ state(pid_t pid, pid_t tid)
 	if (!read_line(path, line, sizeof(line)))
 		return 0;
 	end = strrchr(line, ')');
-	return end != NULL && end[1] == ' ' ? end[2] : '?';
+	if (end == NULL || end[1] != ' ')
+		return '?';
+	return end[2];
 }
 
 static bool

@@ -107,22 +107,19 @@ snapshot_extent(const void *hdr, size_t len, const char **why)
 	return end;
 }
 
-/* The section's records.  False without memory. */
-static bool
-copy(void *to, size_t *n, const char *file, const struct snapsection *s)
+/* The section's records; *ok becomes false without memory. */
+static void *
+copy(const char *file, const struct snapsection *s, size_t *n, bool *ok)
 {
 	size_t bytes = (size_t)s->n * s->size;
-	void *p;
+	void *p = bytes != 0 ? malloc(bytes) : NULL;
 
-	*n = s->n;
-	if (bytes == 0)
-		return true;
-	p = malloc(bytes);
-	if (p == NULL)
-		return false;
-	memcpy(p, file + s->at, bytes);
-	memcpy(to, &p, sizeof(p));
-	return true;
+	*n = p != NULL ? s->n : 0;
+	if (p != NULL)
+		memcpy(p, file + s->at, bytes);
+	else if (bytes != 0)
+		*ok = false;
+	return p;
 }
 
 static int
@@ -208,6 +205,7 @@ const char *
 snapshot_parse(struct snapshot *s, const void *file, size_t len)
 {
 	const char *why;
+	bool ok = true;
 	size_t extent = snapshot_extent(file, len, &why);
 
 	memset(s, 0, sizeof(*s));
@@ -217,11 +215,12 @@ snapshot_parse(struct snapshot *s, const void *file, size_t len)
 		return "its snapshot makes no sense";
 	memcpy(&s->h, file, sizeof(s->h));
 	printable(s->comm, s->h.comm, sizeof(s->h.comm));
-	if (!copy(&s->p, &s->np, file, &s->h.p) ||
-	    !copy(&s->m, &s->nm, file, &s->h.m) ||
-	    !copy(&s->g, &s->ng, file, &s->h.g) ||
-	    !copy(&s->stack, &s->nstacks, file, &s->h.stack) ||
-	    !copy(&s->module, &s->nmodules, file, &s->h.module)) {
+	s->p = copy(file, &s->h.p, &s->np, &ok);
+	s->m = copy(file, &s->h.m, &s->nm, &ok);
+	s->g = copy(file, &s->h.g, &s->ng, &ok);
+	s->stack = copy(file, &s->h.stack, &s->nstacks, &ok);
+	s->module = copy(file, &s->h.module, &s->nmodules, &ok);
+	if (!ok) {
 		snapshot_free(s);
 		return "out of memory";
 	}
