@@ -490,7 +490,9 @@ class States(TopCase):
         p = self.program()
         for kind in "reads", "polls", "writes":
             p.do(f"{kind} 1")
-        look = p.until(lambda x: count(x, state="waiting") >= 3)
+        look = p.until(lambda x: all(
+            count(x, name=kind, state="waiting") == 1
+            for kind in ("reads", "polls", "writes")))
         by_name = {g["name"]: g for g in look["gs"]}
         self.assertEqual(by_name["polls"]["state"], "waiting", look["gs"])
         fds = f"/proc/{p.pid}/fd"
