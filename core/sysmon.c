@@ -331,7 +331,8 @@ retake(int64_t now)
 			newslice(pp, mp, now);
 		} else if (sliceover(pp, mp, now)) {
 			store_rlx(&pp->preempt, SLICEOVER);
-			store_rlx(&mp->preempt, 1);
+			if (wanted(pp, now))
+				store_rlx(&mp->preempt, 1);
 		}
 		how = load_rlx(&mp->insyscall);
 		if (how != NOCALL) {
