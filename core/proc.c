@@ -43,7 +43,8 @@
 #include "core/runtime.h"
 
 #define GLOBSHARE 32   /* Gs of the global queue for 64 turns of others */
-#define IOTURNS 64     /* reads in a row */
+#define IOREADS 4      /* reads between looks at the clock */
+#define IOTURN 200000  /* ns that a G reads on while others wait */
 #define IOLOOKS 100000 /* ns between looks at the netpoller */
 
 struct sched sched;
@@ -354,28 +355,6 @@ execute(struct m *mp, struct g *gp, bool inherit)
 	gogo(&gp->sched, NULL);
 }
 
-void
-ioturn(void)
-{
-	struct g *gp = getg();
-	struct woken list = { 0 };
-	struct m *mp;
-	bool others;
-
-	if (gp->head.direct || ++gp->nturns % IOTURNS != 0)
-		return;
-	mp = acquireshared(gp);
-	if (mp == NULL)
-		return;
-	if (nanotime() - load_rlx(&sched.lastpoll) > IOLOOKS &&
-	    netpollnow(0, &list))
-		readyall(&list);
-	others = runqlen(mp->p) != 0 || load_rlx(&sched.runqsize) != 0;
-	releasem(mp);
-	if (others)
-		gosched();
-}
-
 /* On g0, without a P: waits for one. */
 static void
 findp(struct m *mp)
@@ -525,6 +504,53 @@ void
 sliceended(void)
 {
 	giveway(requeuelast);
+}
+
+/*
+ * Readies behind those that wait already: the ring, which has room again as soon
+ * as it runs, is not for the newest while others are on the global queue.
+ */
+static void
+readylast(struct woken *w)
+{
+	uint32_t n = w->ready.n;
+
+	if (n != 0 && load_rlx(&sched.runqsize) != 0) {
+		lock(&sched.lock);
+		globrunqputlist(w->ready.head, w->ready.tail, n);
+		unlock(&sched.lock);
+	} else if (n != 0) {
+		injectglist(w->ready.head, w->ready.tail, n);
+	}
+	w->ready.n = 0;
+	readyall(w);
+}
+
+void
+ioturn(void)
+{
+	struct g *gp = getg();
+	struct woken list = { 0 };
+	struct m *mp;
+	int64_t now;
+	bool others;
+
+	if (gp->head.direct || ++gp->nreads % IOREADS != 0)
+		return;
+	mp = acquireshared(gp);
+	if (mp == NULL)
+		return;
+	now = nanotime();
+	if (gp->ioswitch != mp->p->switches) {
+		gp->ioswitch = mp->p->switches;
+		gp->ioturn = now;
+	}
+	if (now - load_rlx(&sched.lastpoll) > IOLOOKS && netpollnow(0, &list))
+		readylast(&list);
+	others = runqlen(mp->p) != 0 || load_rlx(&sched.runqsize) != 0;
+	releasem(mp);
+	if (others && now - gp->ioturn >= IOTURN)
+		sliceended();
 }
 
 bool

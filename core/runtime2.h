@@ -113,7 +113,11 @@ struct g {
 
 	struct timer timer; /* of a timed park */
 	uint32_t timerfired;
-	uint32_t nturns; /* see ioturn(); the G's own */
+
+	/* ioturn(); the G's own. */
+	uint32_t nreads;
+	uint32_t ioswitch; /* p->switches in its turn */
+	int64_t ioturn;	   /* nanotime() when that was first seen */
 
 	/* While somebody watches (track.c): who changes the status. */
 	uint32_t trackseq;
