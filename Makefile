@@ -157,7 +157,7 @@ $(OUT)/tests/%: tests/%.c $(UNIT_OBJ) $(UNWIND) $(OBJ)/flags
 
 # gmp-top without its terminal and its way into a process.
 TOP_SRC := $(addprefix tools/gmp-top/,snapshot.c hash.c graph.c model.c words.c \
-	lines.c batch.c files.c symbols.c namer.c stacks.c)
+	lines.c batch.c symbols.c namer.c stacks.c) tools/trace/files.c
 TOP_OBJ := $(TOP_SRC:%.c=$(OBJ)/%.o)
 
 $(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags
@@ -171,11 +171,12 @@ $(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags
 # system calls.
 FUZZ := fuzz-top fuzz-trace
 fuzz-top: FUZZ_SRC := $(TOP_SRC)
-fuzz-trace: FUZZ_SRC := $(addprefix tools/trace/,events.c exports.c perfetto.c)
+fuzz-trace: FUZZ_SRC := $(addprefix tools/trace/,events.c exports.c files.c \
+	perfetto.c)
 # Executions of each.
 FUZZRUNS ?= 1000000
 
-fuzz: $(FUZZ) ## snapshots and traces of hostile processes, a million of each (many minutes, clang)
+fuzz: $(FUZZ) ## snapshots and traces of hostile processes (long; clang)
 
 $(FUZZ): fuzz-%:
 	@mkdir -p $(OUT)/fuzz/corpus-$*

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tools/gmp-top/files.h"
+#include "tools/trace/files.h"
 
 #define ANSWERMS 2000
 #define STACKSMS 30000 /* a million stacks take ten seconds */

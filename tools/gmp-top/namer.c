@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "tools/gmp-top/files.h"
+#include "tools/trace/files.h"
 
 #define MAXFIELD 300 /* characters of a name */
 #define DEBUGDIR "/usr/lib/debug"

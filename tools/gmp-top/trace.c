@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "core/tracefile.h"
-#include "tools/gmp-top/files.h"
+#include "tools/trace/files.h"
 #include "tools/trace/save.h"
 
 static void *events; /* mapped while a trace goes on, or NULL */

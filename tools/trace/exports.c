@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tools/trace/files.h"
+
 #define MAXNAME 64
 #define MAXFILE (64l << 20)
 
@@ -65,14 +67,14 @@ collect(struct exports *ex, const ElfW(Shdr) * table, const ElfW(Shdr) * names)
 static bool
 read_file(struct exports *ex, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int fd = reopen(open(path, O_PATH | O_CLOEXEC), O_RDONLY);
 	struct stat st;
 	ssize_t n = -1;
 
 	if (fd < 0)
 		return false;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_size >= (off_t)sizeof(ElfW(Ehdr)) && st.st_size <= MAXFILE)
+	if (fstat(fd, &st) == 0 && st.st_size >= (off_t)sizeof(ElfW(Ehdr)) &&
+	    st.st_size <= MAXFILE)
 		ex->file = malloc((size_t)st.st_size);
 	if (ex->file != NULL)
 		n = read(fd, ex->file, (size_t)st.st_size);

@@ -585,12 +585,49 @@ parked(struct writer *w, const struct event *e)
 	stop(w, e->thread, e->ns, why);
 }
 
+/* A G runs: on that kernel thread, or on the one that TRACESTATE named. */
+static void
+runs(struct writer *w, const struct event *e)
+{
+	struct tstate *ts = &w->t[e->thread];
+
+	if (ts->state != 0 && !w->t[ts->state - 1].seen)
+		run(w, ts->state - 1, ts->statep, e->value, e->ns);
+	else if (w->thread[e->thread].kind != TRACESYSTEM)
+		run(w, e->thread, e->number, e->value, e->ns);
+	ts->state = 0;
+}
+
+static void
+called(struct writer *w, const struct event *e)
+{
+	uint32_t m;
+
+	if (e->type == TRACECALL) {
+		m = mof(w, w->thread[e->thread].pid, e->value >> TRACECALLPC);
+		if (m != 0)
+			call(w, m - 1, e->value & CALLPC, e->ns);
+	} else if (e->number == 0) {
+		call(w, e->thread, e->value, e->ns);
+	} else if (w->t[e->thread].call) {
+		close_to(w, e->thread, 1, e->ns, NULL);
+	}
+}
+
+static void
+sleeps(struct writer *w, const struct event *e)
+{
+	struct what x = { .iid = e->number != 0 ? N_POLLSLEEP : N_SLEEP };
+
+	stop(w, e->thread, e->ns, NULL);
+	t_open(w, e->thread, e->ns, &x);
+}
+
 static void
 one(struct writer *w, const struct event *e)
 {
 	struct tstate *ts = &w->t[e->thread];
 	struct what x;
-	uint32_t m;
 
 	switch (e->type) {
 	case TRACESTATE:
@@ -598,11 +635,7 @@ one(struct writer *w, const struct event *e)
 		ts->statep = e->number;
 		return;
 	case TRACERUN:
-		if (ts->state != 0 && !w->t[ts->state - 1].seen)
-			run(w, ts->state - 1, ts->statep, e->value, e->ns);
-		else if (w->thread[e->thread].kind != TRACESYSTEM)
-			run(w, e->thread, e->number, e->value, e->ns);
-		ts->state = 0;
+		runs(w, e);
 		break;
 	case TRACEPARK:
 		parked(w, e);
@@ -621,15 +654,8 @@ one(struct writer *w, const struct event *e)
 		wake(w, e->thread, N_WAKE, e->value, e->ns);
 		break;
 	case TRACECALL:
-		m = mof(w, w->thread[e->thread].pid, e->value >> TRACECALLPC);
-		if (m != 0)
-			call(w, m - 1, e->value & CALLPC, e->ns);
-		break;
 	case TRACECALLED:
-		if (e->number == 0)
-			call(w, e->thread, e->value, e->ns);
-		else if (ts->call)
-			close_to(w, e->thread, 1, e->ns, NULL);
+		called(w, e);
 		break;
 	case TRACEGETP:
 		get_p(w, e->thread, e->number, e->ns);
@@ -656,10 +682,7 @@ one(struct writer *w, const struct event *e)
 		event(w, e->ns, INSTANT, thread_uuid(e->thread), &x);
 		break;
 	case TRACEIDLE:
-		stop(w, e->thread, e->ns, NULL);
-		x = (struct what){ .iid =
-				       e->number != 0 ? N_POLLSLEEP : N_SLEEP };
-		t_open(w, e->thread, e->ns, &x);
+		sleeps(w, e);
 		break;
 	case TRACEWAKE:
 	case TRACEMEND:

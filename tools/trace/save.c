@@ -41,7 +41,8 @@ trace_try(const char *path)
 		return access(path, W_OK) == 0 ? 0 : errno;
 	if (!part_of(part, path))
 		return ENAMETOOLONG;
-	fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	unlink(part);
+	fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return errno;
 	close(fd);
@@ -60,7 +61,10 @@ write_file(const struct events *ev, const struct exports *ex, const char *path)
 		errno = ENAMETOOLONG;
 		return false;
 	}
-	f = fopen(whole ? path : part, "we");
+	/* What has that name may be a link that others made, to another file. */
+	if (!whole)
+		unlink(part);
+	f = fopen(whole ? path : part, whole ? "we" : "wxe");
 	if (f == NULL)
 		return false;
 	ok = perfetto_write(ev, ex, f);

@@ -1,4 +1,4 @@
-#include "tools/gmp-top/files.h"
+#include "tools/trace/files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* Files that a process names which nobody trusts. */
-#ifndef TOOLS_GMP_TOP_FILES_H
-#define TOOLS_GMP_TOP_FILES_H
+#ifndef TOOLS_TRACE_FILES_H
+#define TOOLS_TRACE_FILES_H
 
 #include <stdbool.h>
 #include <stddef.h>
