@@ -13,14 +13,15 @@
 struct seen {
 	uint64_t goid, creator;
 	uintptr_t start, createdat, object;
-	int64_t waits; /* ns so far, or 0 */
+	int64_t waits; /* ns so far, in a call without a P, too; or 0 */
 	int32_t tid;
 	int32_t fd;		       /* that it waits for, or -1 */
 	uint32_t stack;		       /* index of stacks */
 	uint32_t ancestor, nancestors; /* the first of them */
-	uint32_t owner; /* index of who has the object, or NONE */
-	uint32_t next;	/* of the same group, or NONE */
-	uint32_t mark;	/* of the search for cycles */
+	uint32_t owner;	  /* index of who has the object, or NONE */
+	uint32_t readers; /* how many have it to read, or 0 */
+	uint32_t next;	  /* of the same group, or NONE */
+	uint32_t mark;	  /* of the search for cycles */
 	uint8_t status, where, reason;
 	bool bound, syscall, listed;
 	char name[16];

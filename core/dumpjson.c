@@ -68,12 +68,15 @@ thread(struct out *o, const struct seen *s)
 	if (s->reason != WAITNONE) {
 		text(o, "reason", waitreasons[s->reason]);
 		address(o, ",", "object", s->object);
-		number(o, "waits_ms", (uint64_t)s->waits / 1000000);
 	}
+	if (s->reason != WAITNONE || s->waits != 0)
+		number(o, "waits_ms", (uint64_t)s->waits / 1000000);
 	if (s->fd >= 0)
 		number(o, "fd", (uint64_t)s->fd);
 	if (s->owner != NONE)
 		number(o, "owner", seenat(s->owner)->goid);
+	if (s->readers != 0)
+		number(o, "readers", s->readers);
 	function(o, "start", s->start);
 	if (s->createdat != 0) {
 		number(o, "creator", s->creator);

@@ -56,6 +56,13 @@ hasobject(const struct seen *s)
 }
 
 static void
+readers(struct out *o, uint32_t n)
+{
+	outu(o, " held by ", n);
+	outs(o, n == 1 ? " reader" : " readers");
+}
+
+static void
 object(struct out *o, const struct seen *s)
 {
 	if (s->reason == WAITIO && s->fd >= 0)
@@ -65,6 +72,8 @@ object(struct out *o, const struct seen *s)
 	if (s->owner != NONE)
 		namedid(o, s->reason == WAITJOIN ? " of " : " held by ",
 		    seenat(s->owner));
+	else if (s->readers != 0)
+		readers(o, s->readers);
 }
 
 static const char *

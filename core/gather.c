@@ -253,7 +253,7 @@ see(const struct trace *t, void *arg)
 {
 	struct g *gp = t->g;
 	uint32_t status = load_acq(&gp->status), stack;
-	int64_t now = nanotime();
+	int64_t now = nanotime(), since = 0;
 	enum pollmode mode;
 	struct waiting w;
 	struct seen *s;
@@ -279,10 +279,13 @@ see(const struct trace *t, void *arg)
 	if (t->where != RUNNING && waitof(gp, status, &w)) {
 		s->reason = (uint8_t)w.reason;
 		s->object = (uintptr_t)w.addr;
-		s->waits = w.since != 0 && w.since < now ? now - w.since : 0;
+		since = w.since;
 		if (w.reason == WAITIO)
 			s->fd = pollwaits(w.addr, &mode);
+	} else if (t->syscall) {
+		since = callsince(gp);
 	}
+	s->waits = since != 0 && since < now ? now - since : 0;
 	/* It has ended since, and what has been read is of the next one. */
 	if (load_acq(&gp->goid) != t->goid)
 		seens.n--;
@@ -320,6 +323,9 @@ findowners(void)
 			s = seenat(i);
 			s->owner =
 			    withtid(ownerof(&peeker, s->reason, s->object));
+			if (s->owner == NONE)
+				s->readers =
+				    readersof(&peeker, s->reason, s->object);
 		}
 	}
 	peekclose(&peeker);

@@ -24,6 +24,18 @@ waitof(const struct g *gp, uint32_t status, struct waiting *w)
 	    load_rlx(&gp->waitaddr) == w->addr && w->reason < WAITREASONS;
 }
 
+/* Since when gp is in a system call without a P, by coarsetime(); 0 when it is not. */
+int64_t
+callsince(const struct g *gp)
+{
+	const struct m *mp = load_rlx(&gp->m);
+
+	if (mp == NULL || gp->bound || load_acq(&gp->status) != Gsyscall ||
+	    load_acq(&mp->nop) != NOP)
+		return 0;
+	return load_rlx(&mp->nopsince);
+}
+
 /* The thread whose end is waited for: addr is its state (shim/thread.c). */
 static int32_t
 joined(uintptr_t addr)

@@ -273,15 +273,19 @@ takelocal(struct m *mp, struct p *pp, uint32_t n)
 static __attribute__((noinline)) struct g *
 watchedlocal(struct m *mp, struct p *pp, uint32_t n)
 {
-	struct g *gp;
+	struct g *from = mp->curg, *gp;
 
 	if (load_rlx(&sched.gcwaiting) |
-	    (load_rlx(&sched.accounting) & ~(uint32_t)ACCTTRACE) |
-	    load_rlx(&pp->timerdue))
+	    (load_rlx(&sched.accounting) & ACCTCPU) | load_rlx(&pp->timerdue))
 		return NULL;
 	gp = takelocal(mp, pp, n);
-	if (gp != NULL && tracing())
-		traceswitch(mp->curg, gp, mp);
+	if (gp == NULL)
+		return NULL;
+	if (tracing())
+		traceswitch(from, gp, mp);
+	if (load_rlx(&from->status) == Grunnable)
+		trackready(from);
+	trackrun(gp);
 	return gp;
 }
 

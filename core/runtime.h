@@ -160,6 +160,7 @@ struct waiting {
 	int64_t since;
 };
 bool waitof(const struct g *gp, uint32_t status, struct waiting *w);
+int64_t callsince(const struct g *gp);
 int32_t ownerof(struct peeker *k, enum waitreason why, uintptr_t addr);
 uint32_t readersof(struct peeker *k, enum waitreason why, uintptr_t addr);
 

@@ -410,10 +410,10 @@ struct sched {
 
 /* sched.accounting */
 enum {
-	ACCTCPU = 1, /* somebody has asked for a thread's CPU time: for good */
+	/* Somebody has asked for a thread's CPU time: for good, no direct switch. */
+	ACCTCPU = 1,
 	ACCTREADY = 2, /* somebody watches how long Gs are runnable */
-	ACCTTRACE =
-	    4, /* events are written: the only one with direct switches */
+	ACCTTRACE = 4, /* events are written */
 };
 
 extern struct sched sched;

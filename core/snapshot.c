@@ -174,10 +174,9 @@ writeg(struct g *gp, void *arg)
 	    (status == Grunning || status == Gsyscall || gp->bound)) {
 		s->m = mp->id;
 		s->ktid = mp->tid;
-		if (load_acq(&mp->nop) == HASP)
+		if (load_rlx(&mp->nop) == HASP)
 			s->p = pidof(load_rlx(&mp->p));
-		else if (status == Gsyscall && !gp->bound)
-			s->since = (uint64_t)load_rlx(&mp->nopsince);
+		s->since = (uint64_t)callsince(gp);
 	}
 	if (status == Gwaiting || gp->bound)
 		writewait(s, gp, status);

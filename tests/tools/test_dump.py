@@ -18,7 +18,7 @@ from test_stacks import WANTED, within
 MODES = ({"GMPPROCS": "2"}, {"GMPPROCS": "1"}, {"GMP_MODE": "bound"})
 REASONS = {
     "holder": "semaphore", "mutex": "mutex", "rwlock": "rwlock",
-    "left": "mutex", "right": "mutex", "cond1": "condition variable",
+    "write": "rwlock", "left": "mutex", "right": "mutex", "cond1": "condition variable",
 }
 
 # ends HOW: a process with a thread, whose end depends on a signal, or never comes.
@@ -246,6 +246,11 @@ class States(unittest.TestCase):
                 ids = {n: thread["id"] for n, (thread, _) in threads.items()}
                 self.assertEqual(threads["mutex"][0]["owner"], ids["holder"])
                 self.assertEqual(threads["rwlock"][0]["owner"], ids["holder"])
+                self.assertEqual(threads["write"][0].get("readers"), 1)
+                # What a kernel thread waits in for itself is not known to us.
+                if "GMP_MODE" not in mode:
+                    self.assertGreater(
+                        threads["child"][0].get("waits_ms", 0), 0)
                 self.assertEqual(
                     [sorted(c) for c in dumped["deadlocks"]],
                     [sorted([ids["left"], ids["right"]])])

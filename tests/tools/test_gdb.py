@@ -449,8 +449,8 @@ class Process(Case):
         p = self.program("computes 3", settle=False, GMPPROCS="1")
         for _ in range(20):
             out = self.attach(p, "info gthreads", "gthread apply all bt")
-            # On a busy machine one may have lost its P instead.
-            if "runnable, preempted" in out:
+            # On a busy machine one may have lost its P instead, or not begun.
+            if "runnable, preempted" in out and "runnable, new" not in out:
                 break
         states = [rest for _, rest in rows(out).values()
                   if " computes at " in rest]

@@ -83,6 +83,7 @@ WANTED = {
     "holder": ["forever", "holds"],
     "mutex": ["wants_mutex"],
     "rwlock": ["wants_rwlock"],
+    "write": ["wants_to_write"],
     "left": ["wants_right"],
     "right": ["wants_left"],
     "cond1": ["waits_cond"],

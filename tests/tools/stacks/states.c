@@ -36,6 +36,7 @@ static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t left = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t right = PTHREAD_MUTEX_INITIALIZER;
 static pthread_rwlock_t written = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_rwlock_t beingread = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_mutex_t counted = PTHREAD_MUTEX_INITIALIZER;
 static int nwaiting; /* counted */
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
@@ -65,6 +66,7 @@ holds(void *arg)
 {
 	pthread_mutex_lock(&held);
 	pthread_rwlock_wrlock(&written);
+	pthread_rwlock_rdlock(&beingread);
 	forever();
 	return arg;
 }
@@ -81,6 +83,14 @@ static NOINLINE void *
 wants_rwlock(void *arg)
 {
 	pthread_rwlock_rdlock(&written);
+	AFTER;
+	return arg;
+}
+
+static NOINLINE void *
+wants_to_write(void *arg)
+{
+	pthread_rwlock_wrlock(&beingread);
 	AFTER;
 	return arg;
 }
@@ -355,6 +365,7 @@ states(int nostack)
 	usleep(50000);
 	start("mutex", wants_mutex, NULL);
 	start("rwlock", wants_rwlock, NULL);
+	start("write", wants_to_write, NULL);
 	start("left", wants_right, NULL);
 	start("right", wants_left, NULL);
 	start("cond1", waits_cond, NULL);
