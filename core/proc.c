@@ -510,6 +510,23 @@ sliceended(void)
 	giveway(requeuelast);
 }
 
+/* mp->preempt is set, which may have been meant for another G's slice. */
+void
+checkslice(struct m *mp)
+{
+	uint32_t tick = load_rlx(&mp->preempt) - 1;
+	bool ours;
+
+	store_rlx(&mp->preempt, 0);
+	mp = acquireshared(getg());
+	if (mp == NULL)
+		return;
+	ours = mp->p->schedtick == tick;
+	releasem(mp);
+	if (ours)
+		sliceended();
+}
+
 /*
  * Readies behind those that wait already: the ring, which has room again as soon
  * as it runs, is not for the newest while others are on the global queue.

@@ -249,6 +249,7 @@ struct p *releasep(struct m *mp);
 void gopark(void (*fin)(struct g *, void *), void *arg, enum waitreason why);
 void gopreempt(struct m *mp, struct g *gp, void (*fin)(struct g *, void *));
 void sliceended(void);
+void checkslice(struct m *mp);
 void gstart(void *prev);
 struct m *leavefirstm(struct g *gp, struct m *mp);
 struct m *exitsyscallslow(struct g *gp, struct m *mp);

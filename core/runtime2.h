@@ -232,7 +232,8 @@ struct m {
 	/* While it waits for a dump: the frame that it waits in, or 0, and */
 	uintptr_t dumpfp;
 	const ucontext_t *dumpuc; /* what the signal has interrupted, or NULL */
-	uint32_t preempt;	  /* set by sysmon: its G had its time slice */
+	/* Set by sysmon: p->schedtick of the slice that is over, plus 1; 0: none. */
+	uint32_t preempt;
 	bool spinning;
 	bool globfirst;	  /* the global queue's turn */
 	uint64_t sigmask; /* the kernel's mask of this thread */

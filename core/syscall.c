@@ -180,11 +180,9 @@ exitsyscall(void)
 		tracereturn(mp);
 	if (unlikely(load_acq(&mp->nop) != HASP))
 		releasem(acquirem());
-	if (unlikely(load_rlx(&mp->preempt))) {
-		/* One short call after the other: others wait for this P. */
-		store_rlx(&mp->preempt, 0);
-		sliceended();
-	}
+	/* One short call after the other: others wait for this P. */
+	if (unlikely(load_rlx(&mp->preempt)))
+		checkslice(mp);
 	if (unlikely(load_rlx(&gp->interrupted)))
 		gcheck();
 }

@@ -332,7 +332,7 @@ retake(int64_t now)
 		} else if (sliceover(pp, mp, now)) {
 			store_rlx(&pp->preempt, SLICEOVER);
 			if (wanted(pp, now))
-				store_rlx(&mp->preempt, 1);
+				store_rlx(&mp->preempt, tick + 1);
 		}
 		how = load_rlx(&mp->insyscall);
 		if (how != NOCALL) {

@@ -1600,7 +1600,13 @@ Test(proc, call_at_the_end_of_the_slice_lets_others_run, .init = frozen1)
 	entersyscall();
 	exitsyscall();
 	cr_assert_eq(stop, 0);
-	getg()->m->preempt = 1;
+	/* Meant for a slice before this one. */
+	getg()->m->preempt = getg()->m->p->schedtick;
+	entersyscall();
+	exitsyscall();
+	cr_assert_eq(stop, 0);
+	cr_assert_eq(getg()->m->preempt, 0);
+	getg()->m->preempt = getg()->m->p->schedtick + 1;
 	entersyscall();
 	exitsyscall();
 	cr_assert_eq(stop, 1);
