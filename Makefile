@@ -184,6 +184,7 @@ $(FUZZ): fuzz-%:
 	    -fno-sanitize-recover=undefined -o $(OUT)/fuzz/$* \
 	    tests/tools/fuzz_$*.c $(FUZZ_SRC) $(TOP_LIBS)
 	$(OUT)/fuzz/$* -runs=$(FUZZRUNS) -max_len=8192 -rss_limit_mb=4096 \
+	    -artifact_prefix=$(OUT)/fuzz/ \
 	    $(OUT)/fuzz/corpus-$*
 
 -include $(LIB_OBJ:.o=.d) $(GMPRUN_OBJ:.o=.d) $(GMPTOP_OBJ:.o=.d) $(UNIT:=.d)
