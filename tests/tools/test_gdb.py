@@ -348,14 +348,18 @@ class Case(unittest.TestCase):
         p = Program(self.path(name), **env)
         self.addCleanup(p.kill)
         p.do(*lines)
+        if settle:
+            self.settle(p)
+        return p
+
+    def settle(self, p):
         end = time.monotonic() + 30
-        while settle and time.monotonic() < end:
+        while time.monotonic() < end:
             r = run(GMPTOP, "--json", "-n", "1", str(p.pid))
             if r.returncode == 0 and all(
                     g["state"] == "waiting"
                     for g in json.loads(r.stdout)["gs"]):
                 break
-        return p
 
     def attach(self, p, *commands):
         return gdb(commands, "-p", str(p.pid))[0]
@@ -391,7 +395,9 @@ class Process(Case):
         self.ends_well(p, 8)
 
     def test_who_holds_it(self):
-        p = self.program("holds 1", "wants 2", "joins 1", GMPPROCS="2")
+        p = self.program("holds 1", GMPPROCS="2")
+        p.do("wants 2", "joins 1")
+        self.settle(p)
         out = self.attach(p, "info gthreads")
         threads = rows(out)
         holder, joined = (next(
