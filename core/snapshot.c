@@ -137,10 +137,12 @@ writewait(struct snapg *s, const struct g *gp, uint32_t status)
 		s->waitaddr = (uintptr_t)w.addr;
 	if (load_rlx(&gp->timer.pp) != NULL)
 		s->flags |= SNAPGTIMED;
-	if (canpeek)
+	if (canpeek) {
 		s->owner = ownerof(&peeker, w.reason, (uintptr_t)w.addr);
-	if (canpeek && s->owner == 0)
-		s->readers = readersof(&peeker, w.reason, (uintptr_t)w.addr);
+		if (s->owner == 0)
+			s->readers =
+			    readersof(&peeker, w.reason, (uintptr_t)w.addr);
+	}
 	if (w.reason == WAITIO) {
 		s->fd = pollwaits(w.addr, &mode);
 		s->flags |= mode == POLLMODE_IN ? SNAPGREADS : SNAPGWRITES;

@@ -108,17 +108,17 @@ struct snapg {
 	int32_t m, p; /* that it is on, or -1 */
 	uint8_t status, reason;
 	uint16_t flags;
-	int32_t owner;	    /* gettid() of who holds waitaddr, or 0 */
-	int32_t fd;	    /* that it waits for, or -1 */
-	uint32_t readers;   /* that hold waitaddr, or 0 */
-	uint64_t waitaddr;  /* what it waits for, or 0 */
-	uint64_t since;	    /* ns, snaphdr.now's clock; 0 unknown:
-				        * of waits, and of long system calls */
-	uint64_t cputime;   /* ns, by samples */
-	uint64_t started;   /* ns, as since; 0 unknown */
-	uint64_t startpc;   /* its start routine, or 0 */
-	uint64_t createdpc; /* where it was created, or 0 */
-	uint64_t createdby; /* goid, or 0 */
+	int32_t owner;	   /* gettid() of who holds waitaddr, or 0 */
+	int32_t fd;	   /* that it waits for, or -1 */
+	uint32_t readers;  /* that hold waitaddr, or 0 */
+	uint64_t waitaddr; /* what it waits for, or 0 */
+	/* ns, snaphdr.now's clock: of waits, and of long system calls; 0 unknown. */
+	uint64_t since;
+	uint64_t cputime;	       /* ns, by samples */
+	uint64_t started;	       /* ns, as since; 0 unknown */
+	uint64_t startpc;	       /* its start routine, or 0 */
+	uint64_t createdpc;	       /* where it was created, or 0 */
+	uint64_t createdby;	       /* goid, or 0 */
 	uint64_t stacksize, stackused; /* bytes; used 0: unknown */
 	char name[16];		       /* ends with NUL, or at 16 */
 };

@@ -74,54 +74,6 @@ _Fork(void)
 	return pid;
 }
 
-/* --- clone(2) --------------------------------------------------------------- */
-
-/*
- * A process that the program makes by clone(2) gets no handlers of libc's, either,
- * but a copy of the runtime, which would go on with everybody's Gs.  One that has
- * thread-local storage of its own is not this thread any more.
- */
-static bool
-forks(uint64_t flags)
-{
-	return schedmode() != MODE_OFF &&
-	    (flags & (CLONE_VM | CLONE_SETTLS)) == 0;
-}
-
-static bool
-callforks(long nr, const long args[6])
-{
-	const uint64_t *a = (const uint64_t *)args[0];
-
-	switch (nr) {
-	case SYS_fork:
-		return forks(0);
-	case SYS_clone:
-		return args[1] == 0 && forks((uint64_t)args[0]);
-	default: /* SYS_clone3; struct clone_args of linux/sched.h */
-		return canread(a, 8 * sizeof(*a)) && a[5] == 0 && forks(a[0]);
-	}
-}
-
-long
-forkcall(long nr, const long args[6])
-{
-	bool ours = callforks(nr, args);
-	long r;
-
-	if (ours)
-		beforefork();
-	r = libc.syscall(nr, args[0], args[1], args[2], args[3], args[4],
-	    args[5]);
-	if (ours && r == 0) {
-		tlsforked();
-		inchild();
-	} else if (ours) {
-		afterfork();
-	}
-	return r;
-}
-
 /* --- vfork() ---------------------------------------------------------------- */
 
 /*
@@ -171,7 +123,53 @@ vforkchild(void)
 	return gp != NULL && gthreadof(gp)->vforked != 0 && !ourprocess();
 }
 
-/* --- libc's clone() ---------------------------------------------------------------- */
+/* --- clone(2) --------------------------------------------------------------- */
+
+/*
+ * A process that the program makes by clone(2) gets no handlers of libc's, either,
+ * but a copy of the runtime, which would go on with everybody's Gs.  One that has
+ * thread-local storage of its own is not this thread any more.
+ */
+static bool
+forks(uint64_t flags)
+{
+	return schedmode() != MODE_OFF &&
+	    (flags & (CLONE_VM | CLONE_SETTLS)) == 0;
+}
+
+static bool
+callforks(long nr, const long args[6])
+{
+	const uint64_t *a = (const uint64_t *)args[0];
+
+	switch (nr) {
+	case SYS_fork:
+		return forks(0);
+	case SYS_clone:
+		return args[1] == 0 && forks((uint64_t)args[0]);
+	default: /* SYS_clone3; struct clone_args of linux/sched.h */
+		return canread(a, 8 * sizeof(*a)) && a[5] == 0 && forks(a[0]);
+	}
+}
+
+long
+forkcall(long nr, const long args[6])
+{
+	bool ours = callforks(nr, args);
+	long r;
+
+	if (ours)
+		beforefork();
+	r = libc.syscall(nr, args[0], args[1], args[2], args[3], args[4],
+	    args[5]);
+	if (ours && r == 0) {
+		tlsforked();
+		inchild();
+	} else if (ours) {
+		afterfork();
+	}
+	return r;
+}
 
 struct cloned {
 	int (*fn)(void *);

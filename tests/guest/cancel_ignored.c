@@ -12,8 +12,9 @@
 #include <sys/syscall.h>
 
 #define SIZE (1 << 20)
-#define TIMES                                                                  \
-	4 /* so often is each cancelled, as cancellation may hit anywhere */
+
+/* So often is each cancelled, as cancellation may hit anywhere. */
+#define TIMES 4
 
 static char bytes[SIZE];
 static int file, other, semset, ep, data[2], pipes[2], ustream[2], tcp[2];

@@ -18,6 +18,13 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
+/* A message of one part, with control messages in an array. */
+#define MESSAGE(part, array)                                                   \
+	((struct msghdr){ .msg_iov = (part),                                   \
+	    .msg_iovlen = 1,                                                   \
+	    .msg_control = (array),                                            \
+	    .msg_controllen = sizeof(array) })
+
 /* --- sockets -------------------------------------------------------------- */
 
 /* A socket that listens on the loopback interface, and where. */

@@ -276,10 +276,7 @@ getscred(void *arg)
 		struct cmsghdr align;
 	} u;
 	struct iovec v = { buf, 100 };
-	struct msghdr m = { .msg_iov = &v,
-		.msg_iovlen = 1,
-		.msg_control = u.space,
-		.msg_controllen = sizeof u.space };
+	struct msghdr m = MESSAGE(&v, u.space);
 	int fd;
 
 	g->fds = 0;

@@ -140,10 +140,7 @@ errqueue(void)
 	int s[2], on = 1;
 	char control[512];
 	struct iovec v = { buf, 100 };
-	struct msghdr m = { .msg_iov = &v,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof control };
+	struct msghdr m = MESSAGE(&v, control);
 
 	for (int kind = TCP; kind <= UDP; kind++) {
 		makepair(s, kind);
@@ -176,10 +173,7 @@ stamped(void)
 	int s[2], on = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
 	char control[512];
 	struct iovec v = { buf + 100, 100 };
-	struct msghdr m = { .msg_iov = &v,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof control };
+	struct msghdr m = MESSAGE(&v, control);
 
 	for (int kind = TCP; kind <= UDP; kind++) {
 		makepair(s, kind);
@@ -291,10 +285,7 @@ rights(void)
 			struct cmsghdr align;
 		} u;
 		struct iovec v = { buf, 100 };
-		struct msghdr m = { .msg_iov = &v,
-			.msg_iovlen = 1,
-			.msg_control = u.space,
-			.msg_controllen = sizeof u.space };
+		struct msghdr m = MESSAGE(&v, u.space);
 		int fd = -1;
 		SHOWE(recvmsg(s[0], &m, MSG_WAITALL));
 		struct cmsghdr *h = CMSG_FIRSTHDR(&m);

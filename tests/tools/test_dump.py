@@ -5,7 +5,6 @@ import fcntl
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
 import time
@@ -469,7 +468,6 @@ class Process(unittest.TestCase):
         self.assertEqual(len(walked), 10000)
         self.assertLess(min(took), 2)
 
-    @unittest.skipUnless(shutil.which("node"), "no node")
     def test_compiled(self):
         """Through code that nobody has described."""
         source = """const {Worker, isMainThread} = require("worker_threads");
