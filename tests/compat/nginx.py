@@ -30,6 +30,7 @@ pid {dir}/pid;
 error_log {dir}/error.log;
 # Else it takes them out of its environment.
 env GMPDEBUG;
+env GMP_DETOURS;
 env GMP_MODE;
 env GMPPROCS;
 thread_pool default threads=32;

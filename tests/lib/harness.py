@@ -51,11 +51,15 @@ def check(condition, reason, detail=""):
         raise Failure(reason, detail)
 
 
-def variant(library=LIBRARY, mode="mn", procs=None):
+def variant(library=LIBRARY, mode="mn", procs=None, detours=True, seed=None):
     """The environment that puts the preload in force."""
     env = {"LD_PRELOAD": os.path.abspath(library), "GMP_MODE": mode}
     if procs is not None:
         env["GMPPROCS"] = str(procs)
+    if not detours:
+        env["GMP_DETOURS"] = "0"
+    if seed is not None:
+        env["GMPDEBUG"] = f"randomize={seed}"
     return env
 
 
@@ -334,8 +338,13 @@ class Half:
         self.timeout = timeout
         self.preload = dict(preload or {})
         self.prefix = os.path.join(dir, "stats")
+        # The library says the seed that it takes.
+        self.noise = ""
         if self.preload:
-            self.preload["GMPDEBUG"] = "stats=" + self.prefix
+            debug = self.preload.get("GMPDEBUG")
+            self.noise = f"libgmpthread: {debug}\n" if debug else ""
+            self.preload["GMPDEBUG"] = ",".join(
+                filter(None, (debug, "stats=" + self.prefix)))
         self.base = {
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": dir, "TMPDIR": dir, "LC_ALL": "C.UTF-8",
@@ -389,8 +398,10 @@ class Half:
 
     def finish(self, p, status, timeout):
         p.expect(status, timeout)
-        return Done(slurp(p.out).decode(errors="replace"),
-                    slurp(p.err).decode(errors="replace"), p.seconds)
+        err = slurp(p.err).decode(errors="replace")
+        if self.noise:
+            err = err.replace(self.noise, "")
+        return Done(slurp(p.out).decode(errors="replace"), err, p.seconds)
 
     def run(self, argv, status=0, timeout=None, **kw):
         """Runs the program under test to its end."""
