@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,9 +41,11 @@ static pthread_rwlock_t beingread = PTHREAD_RWLOCK_INITIALIZER;
 static pthread_mutex_t counted = PTHREAD_MUTEX_INITIALIZER;
 static int nwaiting; /* counted */
 static pthread_cond_t never = PTHREAD_COND_INITIALIZER;
-static sem_t nobody, inhandler;
+static sem_t nobody, inhandler, isheld;
+static pthread_barrier_t bothheld;
 static int ends[2];
 static volatile unsigned long counter;
+static atomic_int ncounting; /* threads that are in count() for good */
 
 static void
 start(const char *name, void *(*fn)(void *), void *arg)
@@ -67,6 +70,7 @@ holds(void *arg)
 	pthread_mutex_lock(&held);
 	pthread_rwlock_wrlock(&written);
 	pthread_rwlock_rdlock(&beingread);
+	sem_post(&isheld);
 	forever();
 	return arg;
 }
@@ -99,7 +103,7 @@ static NOINLINE void *
 wants_right(void *arg)
 {
 	pthread_mutex_lock(&left);
-	usleep(100000);
+	pthread_barrier_wait(&bothheld);
 	pthread_mutex_lock(&right);
 	AFTER;
 	return arg;
@@ -109,7 +113,7 @@ static NOINLINE void *
 wants_left(void *arg)
 {
 	pthread_mutex_lock(&right);
-	usleep(100000);
+	pthread_barrier_wait(&bothheld);
 	pthread_mutex_lock(&left);
 	AFTER;
 	return arg;
@@ -186,6 +190,7 @@ waits_child(void *arg)
 static NOINLINE void
 count(void)
 {
+	ncounting++;
 	for (;;)
 		counter++;
 }
@@ -231,7 +236,6 @@ on_signal(int sig)
 static NOINLINE void
 interrupted(void)
 {
-	sem_post(&inhandler);
 	count();
 	AFTER;
 }
@@ -352,6 +356,13 @@ runs_jitted(void *arg)
 }
 
 static void
+awaitcounting(int n)
+{
+	while (ncounting < n)
+		usleep(1000);
+}
+
+static void
 states(int nostack)
 {
 	struct sigaction act = { .sa_handler = on_signal }, alt;
@@ -361,8 +372,9 @@ states(int nostack)
 	alt.sa_flags = SA_ONSTACK;
 	sigaction(SIGUSR2, &act, NULL);
 	sigaction(SIGALRM, &alt, NULL);
+	pthread_barrier_init(&bothheld, NULL, 2);
 	start("holder", holds, NULL);
-	usleep(50000);
+	sem_wait(&isheld);
 	start("mutex", wants_mutex, NULL);
 	start("rwlock", wants_rwlock, NULL);
 	start("write", wants_to_write, NULL);
@@ -378,19 +390,18 @@ states(int nostack)
 	start("jit", runs_jitted, NULL);
 	usleep(100000);
 	start("compute", computes, NULL);
+	awaitcounting(1);
 	start("spoilt", is_spoilt, NULL);
 	if (nostack)
 		start("nostack", has_no_stack, NULL);
 	pthread_create(&t, NULL, handles, NULL);
 	pthread_setname_np(t, "handler");
-	sem_wait(&inhandler);
-	usleep(20000);
+	awaitcounting(2);
 	pthread_kill(t, SIGUSR2);
 	sem_wait(&inhandler);
 	pthread_create(&t, NULL, handles_elsewhere, NULL);
 	pthread_setname_np(t, "altstack");
-	sem_wait(&inhandler);
-	usleep(20000);
+	awaitcounting(2 + 1);
 	pthread_kill(t, SIGALRM);
 	sem_wait(&inhandler);
 	pthread_create(&t, NULL, allocates, NULL);
@@ -568,6 +579,7 @@ main(int argc, char **argv)
 {
 	sem_init(&nobody, 0, 0);
 	sem_init(&inhandler, 0, 0);
+	sem_init(&isheld, 0, 0);
 	sem_init(&ping, 0, 0);
 	sem_init(&pong, 0, 0);
 	if (pipe(ends) != 0)
