@@ -8,8 +8,9 @@ from harness import check
 
 GS = 2 * 1000
 TREE = True
-# A thousand threads of --pthread make short system calls as they start.
-IN_KERNEL = 256
+# A thousand threads of --pthread make short system calls as they start; and
+# there are several processes.
+IN_KERNEL = 400
 
 RUNS = {
     "pthread": ["--pthread", "2", "--pthread-max", "512",
@@ -29,10 +30,28 @@ INERT = ["kill", "sigq", "sigsegv", "timer", "fork", "vfork", "clone",
 RUNS.update({name: [f"--{name}", "2", "--timeout", "1"] for name in INERT})
 
 
+# Its exit status when it could not do anything.
+NO_RESOURCE = 3
+
+
+def stress(half, args):
+    """On a busy machine its time may be up before a worker of --mutex has made
+    a thread, natively as well: then once more.
+    """
+    argv = ["/usr/bin/stress-ng", "-v", *args, "--verify", "--metrics-brief"]
+    for _ in range(2):
+        done = half.run(argv, status=None)
+        if half.targets[-1].popen.returncode != NO_RESOURCE:
+            break
+    else:
+        return half.run(argv)
+    half.targets[-1].expect(0)
+    return done
+
+
 def run(half):
     for name, args in RUNS.items():
-        done = half.run(["/usr/bin/stress-ng", "-v", *args, "--verify",
-                         "--metrics-brief"])
+        done = stress(half, args)
         text = done.out + done.err
         # It calls a run successful whose workers crashed; -v tells.
         bad = re.findall(r"stress-ng: (?:fail|error):.*|.* on signal:.*", text)
