@@ -470,9 +470,9 @@ class Process(unittest.TestCase):
         with Program(test_stacks.states, "many", "10000") as program:
             took = []
             while not took or min(took) >= 2 and len(took) < 8:
-                begin = time.monotonic()
+                begin = program.cpu()
                 dumped = json.loads(program.dump())
-                took.append(time.monotonic() - begin)
+                took.append(program.cpu() - begin)
             self.assertIsNone(program.process.poll())
         functions = [[f.get("function") for f in s] for s in dumped["stacks"]]
         walked = [t for t in dumped["threads"]

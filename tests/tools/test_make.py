@@ -233,8 +233,8 @@ class Deps(Case):
 class Check(Case):
     """tests/lib/check, the summing up."""
 
-    def check(self, *parts):
-        result = run(CHECK, "-t", "2", *parts)
+    def check(self, *parts, limit="60"):
+        result = run(CHECK, "-t", limit, *parts)
         return result.returncode, result.stdout
 
     def test_sum(self):
@@ -282,7 +282,7 @@ class Check(Case):
 
     def test_part_that_hangs(self):
         a = self.script("a", "echo 3 passed, 0 failed; exec sleep 100")
-        status, out = self.check(a)
+        status, out = self.check(a, limit="2")
         self.assertEqual(status, 1)
         self.assertIn("not finished after 2 seconds", out)
 

@@ -3,6 +3,7 @@ program that is looked at."""
 
 import json
 import os
+import resource
 import select
 import shutil
 import subprocess
@@ -63,6 +64,15 @@ class Program:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+
+    def cpu(self):
+        """Seconds of CPU time, of it and of the tools that have looked: of a
+        busy machine a clock would tell nothing.
+        """
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        # clock_getcpuclockid(3), which Python has only for its threads.
+        return time.clock_gettime((~self.process.pid << 3) | 2) + \
+            used.ru_utime + used.ru_stime
 
     def look(self):
         """gmp-top's object, or None when the program has gone."""
@@ -191,9 +201,9 @@ class Process(unittest.TestCase):
         with Program(states, "many", "10000") as program:
             took = []
             while not took or min(took) >= 2 and len(took) < 8:
-                begin = time.monotonic()
+                begin = program.cpu()
                 seen = program.look()
-                took.append(time.monotonic() - begin)
+                took.append(program.cpu() - begin)
             self.assertIsNone(program.process.poll())
         walked = [g for g in seen["gs"] if "waits_cond" in
                   [f.get("function", "?").split("+")[0]

@@ -304,7 +304,7 @@ class Programs(TraceCase):
         self.assertGreater(len(trace.turns()), 2000)
 
     def test_bound(self):
-        trace = self.traced("play", "100", options=["-m", "bound"])
+        trace = self.traced("play", "2000", options=["-m", "bound"])
         self.assertEqual(trace.on("P"), [])
         turns = [s for s in trace.on("bound") if s.depth == 0]
         for name in "ping G", "pong G":
@@ -427,12 +427,13 @@ class Live(TraceCase):
             self.assertEqual((r.returncode, r.stderr), (0, ""))
             self.assertRegex(r.stdout, r": \d+ events, 0 earlier ones lost")
             trace = Trace(self.path("live"))
-            # One computed all of the time, and was on its M before.
+            # One computed all of the time, and was on its M before; on a busy
+            # machine the program begins late.
             computed = sum(s.end - s.start for s in trace.turns("computes"))
-            self.assertGreater(computed, 200e6)
+            self.assertGreater(computed, 50e6)
             naps = [s for s in trace.turns("naps")
                     if s.then.startswith("waits: sleep")]
-            self.assertGreater(len(naps), 20)
+            self.assertGreater(len(naps), 5)
 
     def test_its_end(self):
         p = self.start()
