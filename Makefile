@@ -6,8 +6,9 @@ PREFIX ?= /usr/local
 BUILD ?= release
 # The top of everything that is built.
 B ?= build
-# Of `make soak`: rounds; which guests (GUESTS='sig_* cancel_*'); a file where
-# runs are counted, from one soak to the next (COUNTS=build/soak).
+# Of `make soak`: rounds; for how long (HOURS=8); which guests (GUESTS='sig_*
+# cancel_*'); a file where runs are counted, from one soak to the next
+# (COUNTS=build/soak).
 REPEAT ?= 1000
 
 # V=1 shows the commands.
@@ -223,6 +224,7 @@ bench-apps: all ## servers under load, natively and preloaded (some minutes)
 
 soak: all ## every guest in all variants, REPEAT times over (1000)
 	tests/guest/run --lib $(LIB) --variants all --repeat $(REPEAT) \
+	    --jobs $$((8 * $$(nproc))) $(if $(HOURS),--hours $(HOURS)) \
 	    $(if $(COUNTS),--counts $(COUNTS)) \
 	    $(foreach g,$(GUESTS),'$(g)')
 
