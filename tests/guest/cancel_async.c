@@ -4,6 +4,8 @@
  */
 #include "guest.h"
 
+#define SWITCHING 16
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t checked = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
@@ -249,8 +251,8 @@ deferred(void *arg)
 int
 main(void)
 {
-	pthread_t t, many[64];
-	int n, states[64] = { 0 };
+	pthread_t t, many[SWITCHING];
+	int n, states[SWITCHING] = { 0 };
 	int64_t start;
 
 	sem_init(&running, 0, 0);
@@ -312,13 +314,13 @@ main(void)
 
 	cleanups = 0;
 	for (int r = 0; r < 4; r++) {
-		for (int i = 0; i < 64; i++)
+		for (int i = 0; i < SWITCHING; i++)
 			many[i] = spawnsmall(switches, &states[i]);
-		for (int i = 0; i < 64; i++)
+		for (int i = 0; i < SWITCHING; i++)
 			await(&running);
-		for (int i = 0; i < 64; i++)
+		for (int i = 0; i < SWITCHING; i++)
 			CHECK(pthread_cancel(many[i]) == 0);
-		for (int i = 0; i < 64; i++) {
+		for (int i = 0; i < SWITCHING; i++) {
 			/* glibc forgets the value where enabling acts. */
 			finish(many[i]);
 			CHECK(states[i] == 0);
