@@ -244,8 +244,9 @@ transferrest(struct iowait *w, struct transfer *t, long r, struct iovec *rest)
 	if (!w->real || !w->unsure)
 		ioend(w, t->done > 0 ? 1 : r);
 	if (w->real) {
-		more =
-		    w->unsure ? transferheld(w, t) : transferreal(w->fd, w, t);
+		/* Not joined: the number is another file's, or is being closed. */
+		more = w->unsure && w->pd != NULL ? transferheld(w, t)
+						  : transferreal(w->fd, w, t);
 		if (more < 0)
 			return t->done > 0 ? (ssize_t)t->done : -1;
 		return (ssize_t)t->done + more;
