@@ -380,10 +380,8 @@ fdhold(int fd)
 
 	while (info != NULL && nanotime() < end) {
 		n = load_acq(&info->flips);
-		handlersoff();
 		if ((n & 1) == 0 && cas_acqrel(&info->flips, n, n + 1))
 			return true;
-		handlerson();
 		gosched();
 	}
 	return false;
@@ -393,7 +391,6 @@ void
 fdrelease(int fd)
 {
 	xadd_acqrel(&infoof(fd, true)->flips, 1);
-	handlerson();
 }
 
 int
@@ -564,7 +561,8 @@ ioagain(struct iowait *w, long *r)
 	 * Shut down, and still nothing: a datagram socket, on which only a call
 	 * that waits gets the end of the file.
 	 */
-	if (w->socket && w->mode == POLLMODE_IN && w->look.hup) {
+	if (w->socket && w->mode == POLLMODE_IN && w->look.hup &&
+	    fdsockopt(w->fd, SO_TYPE) != SOCK_STREAM) {
 		w->real = w->fd == w->number;
 		*r = 0;
 		return false;

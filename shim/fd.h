@@ -33,8 +33,8 @@ bool fddoesnotblock(int fd);
 
 /*
  * Bracket a change of O_NONBLOCK, so that one for an instant is not taken for the
- * program's.  No handler runs in it.  Without fdrelease() when it is false: go on
- * all the same.
+ * program's.  No handler runs in it: the caller sees to that.  Without fdrelease()
+ * when it is false: go on all the same.
  */
 bool fdhold(int fd);
 void fdrelease(int fd);

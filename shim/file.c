@@ -86,10 +86,12 @@ unlocked(int fd, int cmd, void *arg, int (*call)(int, int, void *))
 	case F_GETFL:
 		return fdflags(fd, call);
 	case F_SETFL:
+		handlersoff();
 		held = fdhold(fd);
 		r = call(fd, cmd, arg);
 		if (held)
 			fdrelease(fd);
+		handlerson();
 		fdchanged(fd);
 		return r;
 	case F_DUPFD:
@@ -160,10 +162,12 @@ ioctl(int fd, unsigned long req, ...)
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
 	if (req == FIONBIO) {
+		handlersoff();
 		bool held = fdhold(fd);
 		int r = libc.ioctl(fd, req, arg);
 		if (held)
 			fdrelease(fd);
+		handlerson();
 		fdchanged(fd);
 		return r;
 	}

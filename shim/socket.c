@@ -94,6 +94,28 @@ endconnect(int fd, const struct sockaddr *addr, socklen_t len)
 	return err > 0 ? -err : -ECONNABORTED;
 }
 
+/*
+ * Either half, on the file that the call has begun with: its number may be
+ * closed, and be another file's, meanwhile.
+ */
+static long
+connecthalf(struct iowait *w, const struct sockaddr *addr, socklen_t len,
+    long (*half)(int, const struct sockaddr *, socklen_t))
+{
+	struct polldesc *pd = w->pd;
+	long r;
+
+	if (pd == NULL)
+		return ANNOUNCE(half(w->fd, addr, len));
+	do {
+		w->fd = netpollhold(pd);
+		r = ANNOUNCE(half(w->fd, addr, len));
+		netpollrelease(pd);
+		/* Who closes it does not wait for long. */
+	} while (r < 0 && w->fd != netpollfd(pd));
+	return r;
+}
+
 EXPORT int
 connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 {
@@ -111,14 +133,15 @@ connect(int fd, __CONST_SOCKADDR_ARG addr, socklen_t len)
 		return ANNOUNCE(libc.connect(fd, addr, len));
 
 	iobegin(&w, fd, POLLMODE_OUT, true);
-	if (!iowaits(&w))
-		return ANNOUNCE(libc.connect(fd, addr, len));
-	r = ANNOUNCE(startconnect(fd, sa, len));
+	if (!iojoin(&w))
+		return w.real ? HANDOFF(libc.connect(fd, addr, len))
+			      : ANNOUNCE(libc.connect(fd, addr, len));
+	r = connecthalf(&w, sa, len, startconnect);
 	if (r == -EINPROGRESS || r == -EALREADY) {
 		late = r; /* SO_SNDTIMEO, socket(7) */
 		r = ioawait(&w);
 		if (r > 0)
-			r = ANNOUNCE(endconnect(w.fd, sa, len));
+			r = connecthalf(&w, sa, len, endconnect);
 		else if (r == -EAGAIN && !w.real)
 			r = late;
 	}
