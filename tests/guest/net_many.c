@@ -84,13 +84,19 @@ receiving(enum pairkind kind)
 	takes(&m);
 	show("not waiting", &m);
 	/* Its time is looked at after each message only. */
-	m = (struct many){ .fd = s[0], .n = 4, .ms = 300 };
-	t = spawn(takes, &m);
-	usleep(5000);
-	CHECK(send(s[1], "1", 1, 0) == 1);
-	usleep(400000);
-	CHECK(send(s[1], "22", 2, 0) == 2);
-	finish(t);
+	for (int i = 0; i < 20; i++) {
+		m = (struct many){ .fd = s[0], .n = 4, .ms = 300 };
+		t = spawn(takes, &m);
+		usleep(5000);
+		CHECK(send(s[1], "1", 1, 0) == 1);
+		usleep(400000);
+		CHECK(send(s[1], "22", 2, 0) == 2);
+		finish(t);
+		if (m.result == 2)
+			break;
+		/* On a loaded machine: it was over before the first came. */
+		recv(s[0], buf, 10, MSG_DONTWAIT);
+	}
 	show("timed", &m);
 	SHOWN(m.left);
 	CHECK(send(s[1], "1", 1, 0) == 1 && send(s[1], "22", 2, 0) == 2);
