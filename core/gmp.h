@@ -578,7 +578,7 @@ int ascaller(int (*fn)(void *), void *arg);
  */
 void forkprepare(void);
 void forkparent(void);
-void forkchild(void);
+void forkchild(bool ownfiles);
 /*
  * Before forkchild() where libc does not know of the child: what its _Fork() does
  * there for the calling thread.

@@ -238,7 +238,7 @@ forkparent(void)
  * may have left half changed.
  */
 void
-forkchild(void)
+forkchild(bool ownfiles)
 {
 	struct g *self = getg(), *gp, *next;
 
@@ -295,7 +295,7 @@ forkchild(void)
 	sched.nhandoffs = sched.nlate = 0;
 	sched.npreempts = sched.nunsafe = 0;
 	parkforkchild();
-	netpollforkchild();
+	netpollforkchild(ownfiles);
 	procstatforkchild();
 	preemptforkchild();
 	watchforkchild();

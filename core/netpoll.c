@@ -264,13 +264,13 @@ renumber(int fd)
 
 /* The set is the parent's. */
 void
-netpollforkchild(void)
+netpollforkchild(bool ownfiles)
 {
-	if (inited) {
+	if (inited && ownfiles) {
 		osclose(epfd);
 		osclose(breakfd);
 	}
 	epfd = breakfd = -1;
 	inited = breaking = 0;
-	polldescforkchild();
+	polldescforkchild(ownfiles);
 }

@@ -594,7 +594,7 @@ netpollnext(int from, bool *ours)
 
 /* The child of fork has no thread that waits, and closes the ghosts. */
 void
-polldescforkchild(void)
+polldescforkchild(bool ownfiles)
 {
 	struct polldesc *pd;
 	unsigned i, j;
@@ -602,7 +602,7 @@ polldescforkchild(void)
 	polllock.key = 0;
 	freepds = NULL;
 	for (pd = allpds; pd != NULL; pd = pd->alllink) {
-		if (pd->ghost)
+		if (pd->ghost && ownfiles)
 			osclose(pd->fd);
 		pd->ghost = false;
 		pd->refs = 0;

@@ -225,7 +225,7 @@ void netpollwake(int64_t when);
 int netpolladd(struct polldesc *pd);
 void netpolldel(int fd);
 bool iowaiting(void);
-void netpollforkchild(void);
+void netpollforkchild(bool ownfiles);
 
 /* polldesc.c */
 void pollevent(struct polldesc *pd, uint32_t events, struct woken *w);

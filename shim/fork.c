@@ -7,6 +7,7 @@
  */
 #include <sched.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -30,15 +31,22 @@ afterfork(void)
 
 extern void *__dso_handle __attribute__((visibility("hidden")));
 
+/* ownfiles: not with the parent's table of descriptors. */
 static void
-inchild(void)
+begin(bool ownfiles)
 {
 	signalforkchild();
-	forkchild();
+	forkchild(ownfiles);
 	fdforked();
 	onceforkchild();
 	memforkchild();
 	syslogforkchild();
+}
+
+static void
+inchild(void)
+{
+	begin(true);
 }
 
 void
@@ -137,43 +145,72 @@ forks(uint64_t flags)
 	    (flags & (CLONE_VM | CLONE_SETTLS)) == 0;
 }
 
+/*
+ * Whoever waits for the child's exec would do so with the locks of beforefork(), and
+ * all others for these, of whom the child may need one.
+ */
+#define FORKFLAGS(flags) ((flags) & ~(uint64_t)CLONE_VFORK)
+
+/* struct clone_args of linux/sched.h, in words; it has 11 so far. */
+enum { CLONEFLAGS, CLONESTACK = 5, CLONEWORDS = 8, MAXCLONEWORDS = 32 };
+
 static bool
-callforks(long nr, const long args[6])
+callforks(long nr, const long args[6], uint64_t *flags)
 {
 	const uint64_t *a = (const uint64_t *)args[0];
+	size_t size = (size_t)args[1];
+	uint64_t stack = 0;
 
-	switch (nr) {
-	case SYS_fork:
-		return forks(0);
-	case SYS_clone:
-		return args[1] == 0 && forks((uint64_t)args[0]);
-	default: /* SYS_clone3; struct clone_args of linux/sched.h */
-		return canread(a, 8 * sizeof(*a)) && a[5] == 0 && forks(a[0]);
+	*flags = 0;
+	if (nr == SYS_clone) {
+		*flags = (uint64_t)args[0];
+		stack = (uint64_t)args[1];
+	} else if (nr == SYS_clone3) {
+		if (size < CLONEWORDS * sizeof(*a) ||
+		    size > MAXCLONEWORDS * sizeof(*a) || !canread(a, size))
+			return false;
+		*flags = a[CLONEFLAGS];
+		stack = a[CLONESTACK];
 	}
+	return stack == 0 && forks(*flags);
+}
+
+static void
+forked(uint64_t flags)
+{
+	tlsforked();
+	begin((flags & CLONE_FILES) == 0);
 }
 
 long
 forkcall(long nr, const long args[6])
 {
-	bool ours = callforks(nr, args);
-	long r;
+	uint64_t flags, a[MAXCLONEWORDS];
+	bool ours = callforks(nr, args, &flags);
+	long first = args[0], r;
 
+	if (ours && nr == SYS_clone) {
+		first = (long)FORKFLAGS(flags);
+	} else if (ours && nr == SYS_clone3) {
+		memcpy(a, (const void *)args[0], (size_t)args[1]);
+		a[CLONEFLAGS] = FORKFLAGS(flags);
+		first = (long)a;
+	}
 	if (ours)
 		beforefork();
-	r = libc.syscall(nr, args[0], args[1], args[2], args[3], args[4],
+	r = libc.syscall(nr, first, args[1], args[2], args[3], args[4],
 	    args[5]);
-	if (ours && r == 0) {
-		tlsforked();
-		inchild();
-	} else if (ours) {
+	if (ours && r == 0)
+		forked(flags);
+	else if (ours)
 		afterfork();
-	}
 	return r;
 }
 
 struct cloned {
 	int (*fn)(void *);
 	void *arg;
+	uint64_t flags;
 };
 
 static int
@@ -181,8 +218,7 @@ incloned(void *arg)
 {
 	struct cloned c = *(struct cloned *)arg;
 
-	tlsforked();
-	inchild();
+	forked(c.flags);
 	/* libc ends the kernel thread alone, and the runtime may have others. */
 	_exit(c.fn(c.arg));
 }
@@ -190,7 +226,7 @@ incloned(void *arg)
 EXPORT int
 clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 {
-	struct cloned c = { fn, arg };
+	struct cloned c = { fn, arg, (unsigned)flags };
 	pid_t *ptid, *ctid;
 	va_list ap;
 	void *tls;
@@ -210,10 +246,11 @@ clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 		vforkexit(s);
 		return pid;
 	}
-	if (fn == NULL || stack == NULL || !forks((unsigned)flags))
+	if (fn == NULL || stack == NULL || !forks(c.flags))
 		return libc.clone(fn, stack, flags, arg, ptid, tls, ctid);
 	beforefork();
-	pid = libc.clone(incloned, stack, flags, &c, ptid, tls, ctid);
+	pid = libc.clone(incloned, stack, (int)FORKFLAGS(c.flags), &c, ptid,
+	    tls, ctid);
 	afterfork();
 	return pid;
 }

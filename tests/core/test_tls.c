@@ -564,7 +564,7 @@ forked(void (*child)(void))
 	forkprepare();
 	pid = fork();
 	if (pid == 0) {
-		forkchild();
+		forkchild(true);
 		child();
 		_exit(0);
 	}

@@ -1,7 +1,8 @@
 /*
  * Processes made by clone(2), with which fork()'s handlers do not run: the child
  * has one thread, the caller, waits, and makes threads again; those of the parent
- * go on in the parent alone.
+ * go on in the parent alone, also while it waits for the child's end (CLONE_VFORK),
+ * or has its table of descriptors in common with it (CLONE_FILES).
  */
 #include "guest.h"
 
@@ -82,6 +83,68 @@ ends(const char *what, pid_t pid)
 	    WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 }
 
+static int line[2];
+
+static void *
+writesline(void *arg)
+{
+	usleep(2000);
+	MUST(write(line[1], "x", 1) == 1);
+	return arg;
+}
+
+static void *
+readsline(void *arg)
+{
+	char c;
+
+	MUST(read(line[0], &c, 1) == 1);
+	return arg;
+}
+
+/* The byte that a thread of the parent writes, which goes on. */
+static int
+readsone(void *arg)
+{
+	readsline(arg);
+	return 3;
+}
+
+static int
+leaves(void *arg)
+{
+	(void)arg;
+	return 4;
+}
+
+static void
+withflags(char *stack)
+{
+	struct clone_args args = { .flags = CLONE_VFORK,
+		.exit_signal = SIGCHLD };
+	pthread_t t = spawn(writesline, NULL);
+	pid_t pid;
+
+	pid = clone(readsone, stack + STACK, CLONE_VFORK | SIGCHLD, NULL);
+	ends("CLONE_VFORK", pid);
+	finish(t);
+	t = spawn(writesline, NULL);
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		_exit(readsone(NULL));
+	ends("clone3 with CLONE_VFORK", pid);
+	finish(t);
+	/* One waits before the child is made, one begins when it is gone. */
+	for (int i = 0; i < 2; i++) {
+		t = spawn(readsline, NULL);
+		usleep(1000);
+		pid = clone(leaves, stack + STACK, CLONE_FILES | SIGCHLD, NULL);
+		ends("CLONE_FILES", pid);
+		writesline(NULL);
+		finish(t);
+	}
+}
+
 static void *
 clones(void *arg)
 {
@@ -113,6 +176,7 @@ clones(void *arg)
 		}
 		status = 7;
 	}
+	withflags(stack);
 	free(stack);
 	return arg;
 }
@@ -126,7 +190,7 @@ main(void)
 	int end = 0;
 
 	parent = getpid();
-	MUST(pipe(strays) == 0 && pipe(silent) == 0);
+	MUST(pipe(strays) == 0 && pipe(silent) == 0 && pipe(line) == 0);
 	for (int i = 0; i < BUSY; i++)
 		t[i] = spawn(busy, NULL);
 	clones(NULL);
