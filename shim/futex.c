@@ -65,13 +65,11 @@ futexwait(const uint32_t *addr, int op, uint32_t val, const struct timespec *ts,
  * Who waits by an instruction of the program's own waits in the kernel, under a
  * key of its own for each value of the flag.
  */
-static int
+static long
 kernelwake(const uint32_t *addr, int op, int n, uint32_t bitset)
 {
-	long r = rawsyscall(SYS_futex, (long)addr,
+	return rawsyscall(SYS_futex, (long)addr,
 	    FUTEX_WAKE_BITSET | (op & FUTEX_PRIVATE_FLAG), n, 0, 0, bitset);
-
-	return r > 0 ? (int)r : 0;
 }
 
 /* The kernel wakes one before it looks at the number. */
@@ -79,14 +77,19 @@ static long
 futexwake(const uint32_t *addr, int op, int n, uint32_t bitset)
 {
 	int woken;
+	long r;
 
 	if (bitset == 0)
 		return -EINVAL;
 	if (n < 1)
 		n = 1;
 	woken = unpark(addr, n, bitset);
-	return woken < n ? woken + kernelwake(addr, op, n - woken, bitset)
-			 : woken;
+	if (woken == n)
+		return woken;
+	r = kernelwake(addr, op, n - woken, bitset);
+	if (r < 0)
+		return woken > 0 ? woken : r;
+	return woken + r;
 }
 
 /* FUTEX_WAKE_OP's arithmetic: *addr changes in one step.  -ENOSYS or 0. */
@@ -177,9 +180,11 @@ requeue(const uint32_t *addr, int op, int n, const uint32_t *addr2, int n2,
 	if (cmp != NULL && !canread(addr, sizeof(*addr)))
 		return -EFAULT;
 	both = unparkrequeue(addr, n, addr2, n2, cmp, &woken);
+	if (both < 0)
+		return both;
 	n -= woken;
 	n2 -= both - woken;
-	if (both < 0 || (n == 0 && n2 == 0))
+	if (n == 0 && n2 == 0)
 		return both;
 	r = rawsyscall(SYS_futex, (long)addr,
 	    FUTEX_REQUEUE | (op & FUTEX_PRIVATE_FLAG), n, n2, (long)addr2, 0);

@@ -543,6 +543,12 @@ prctl(int option, ...)
 	c = va_arg(ap, unsigned long);
 	d = va_arg(ap, unsigned long);
 	va_end(ap);
+	if (gp != NULL &&
+	    ((option == PR_SET_NAME && !canread((const void *)a, 1)) ||
+		(option == PR_GET_NAME && !canread((const void *)a, 16)))) {
+		errno = EFAULT;
+		return -1;
+	}
 	if (gp != NULL && giskthread(gp) && option == PR_SET_NAME)
 		notename(gp, (const char *)a);
 	if (gp == NULL || giskthread(gp))

@@ -66,6 +66,13 @@ prctlofthread(long option)
 }
 
 static bool
+singleissuer(const struct io_uring_params *p)
+{
+	return canread(p, sizeof(*p)) &&
+	    (p->flags & IORING_SETUP_SINGLE_ISSUER) != 0;
+}
+
+static bool
 changesthread(long nr, const long args[6])
 {
 	switch (nr) {
@@ -76,9 +83,7 @@ changesthread(long nr, const long args[6])
 	case SYS_io_uring_register: /* an index in a table of the thread's */
 		return (unsigned)args[1] == IORING_REGISTER_RING_FDS;
 	case SYS_io_uring_setup:
-		return args[1] != 0 &&
-		    (((struct io_uring_params *)args[1])->flags &
-			IORING_SETUP_SINGLE_ISSUER) != 0;
+		return singleissuer((const struct io_uring_params *)args[1]);
 	case SYS_keyctl:
 		return args[0] == KEYCTL_JOIN_SESSION_KEYRING ||
 		    args[0] == KEYCTL_SET_REQKEY_KEYRING ||

@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 
@@ -89,6 +90,11 @@ calls(const char *what)
 	SHOWE(futex(&word, FUTEX_WAIT, 0, bad, NULL));
 	SHOWE(futex(bad, FUTEX_CMP_REQUEUE, 1, (void *)1, &word));
 	SHOWE(futex(&word, FUTEX_WAKE_OP, 1, (void *)1, bad));
+	/* Of memory that may be shared. */
+	SHOWE(syscall(SYS_futex, bad, FUTEX_WAKE, 1, NULL, NULL, 0));
+	SHOWE(prctl(PR_SET_NAME, bad));
+	SHOWE(prctl(PR_GET_NAME, bad));
+	SHOWE(syscall(SYS_io_uring_setup, 4, bad));
 }
 
 static void *
@@ -133,6 +139,7 @@ main(void)
 	makepair(s, USTREAM);
 	/* Alone, and as one of several threads. */
 	SHOWE(sendmsg(s[1], (bad = (void *)8), 0));
+	SHOWE(syscall(SYS_io_uring_setup, 4, bad));
 	finish(spawn(body, NULL));
 	closepair(p);
 	closepair(s);
