@@ -34,10 +34,17 @@ static uint32_t leaving; /* atomic */
 
 static struct stat loaded; /* what stderr was */
 
+/* The program has errno from its start on. */
+static bool
+statstderr(struct stat *st)
+{
+	return rawsyscall(SYS_fstat, 2, (long)st, 0, 0, 0, 0) == 0;
+}
+
 __attribute__((constructor)) static void
 notestderr(void)
 {
-	fstat(2, &loaded);
+	statstderr(&loaded);
 }
 
 /*
@@ -47,9 +54,9 @@ notestderr(void)
 static bool
 isstderr(void)
 {
-	struct stat now;
+	struct stat now = { 0 };
 
-	if (fstat(2, &now) != 0)
+	if (!statstderr(&now))
 		return false;
 	if (now.st_dev == loaded.st_dev && now.st_ino == loaded.st_ino)
 		return true;

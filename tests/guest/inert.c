@@ -146,17 +146,32 @@ child(void)
 	return 4;
 }
 
+/* As C has it, whatever the constructors of libraries have found. */
+static int
+begins(void)
+{
+	char *const argv[] = { program_invocation_name, (char *)"again", NULL };
+
+	close(2);
+	return execv("/proc/self/exe", argv);
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
 	struct rlimit rl = { 20000, 20000 };
+	int err = errno;
 
+	(void)argv;
+	if (argc > 1)
+		return err;
 	setrlimit(RLIMIT_NOFILE, &rl);
 	listdescriptors();
 	status();
 	tasks();
 	calls();
 	inchild("child", child);
+	inchild("errno at the start, without stderr", begins);
 	listdescriptors();
 	status();
 	tasks();
