@@ -306,6 +306,7 @@ static void
 findowners(void)
 {
 	static struct peeker peeker;
+	struct holder h;
 	struct seen *s;
 	size_t slot;
 	uint32_t i;
@@ -321,11 +322,9 @@ findowners(void)
 	if (peekopen(&peeker)) {
 		for (i = 0; i < seens.n; i++) {
 			s = seenat(i);
-			s->owner =
-			    withtid(ownerof(&peeker, s->reason, s->object));
-			if (s->owner == NONE)
-				s->readers =
-				    readersof(&peeker, s->reason, s->object);
+			h = holderof(&peeker, s->reason, s->object);
+			s->owner = withtid(h.owner);
+			s->readers = h.readers;
 		}
 	}
 	peekclose(&peeker);

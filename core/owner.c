@@ -5,7 +5,7 @@
  */
 #include "core/runtime.h"
 
-/* FUTEX_TID_MASK; above it are marks of the mutex's. */
+/* FUTEX_TID_MASK */
 #define TIDMASK 0x3fffffff
 
 /*
@@ -36,52 +36,55 @@ callsince(const struct g *gp)
 	return load_rlx(&mp->nopsince);
 }
 
-/* The thread whose end is waited for: addr is its state (shim/thread.c). */
+/* A thread's id, or 0: above it are marks of the mutex's. */
 static int32_t
-joined(uintptr_t addr)
+tidat(struct peeker *k, uintptr_t addr)
 {
-	return ((const struct g *)(addr - offsetof(struct g, thread.state)))
-	    ->head.tid;
+	int32_t tid;
+
+	return peek(k, addr, &tid, sizeof(tid)) && tid > 0 && tid <= TIDMASK
+	    ? tid
+	    : 0;
 }
 
 /*
- * gtid(), or 0: nobody, or nobody knows.  Of readers a rwlock knows the number, and a
- * semaphore has no owner: anybody may post it.
+ * Who holds what is waited for.  Of readers a rwlock knows the number, and a semaphore
+ * has no owner: anybody may post it.  Address and reason may be of two waits: so
+ * nothing is looked at but by peek().
  */
-int32_t
-ownerof(struct peeker *k, enum waitreason why, uintptr_t addr)
+struct holder
+holderof(struct peeker *k, enum waitreason why, uintptr_t addr)
 {
-	int32_t owner = 0;
-
-	switch (why) {
-	case WAITMUTEX:
-		addr += offsetof(pthread_mutex_t, __data.__owner);
-		break;
-	case WAITRWLOCK:
-		addr += offsetof(pthread_rwlock_t, __data.__cur_writer);
-		break;
-	case WAITJOIN:
-		/* Gs are never freed. */
-		return joined(addr);
-	default:
-		return 0;
-	}
-	if (!peek(k, addr, &owner, sizeof(owner)) || owner < 0 ||
-	    owner > TIDMASK)
-		return 0;
-	return owner;
-}
-
-/* How many hold what is waited for to read; 0: nobody, or nobody knows. */
-uint32_t
-readersof(struct peeker *k, enum waitreason why, uintptr_t addr)
-{
+	struct holder h = { 0 };
 	/* shim/rwlock.c's: a word, of which a writer has the lowest bit. */
 	struct {
 		uint32_t word, readers;
 	} lock;
 
-	if (why != WAITRWLOCK || !peek(k, addr, &lock, sizeof(lock)))
-		return 0;
-	return (lock.word & 1) == 0 ? lock.readers : 0;
+	switch (why) {
+	case WAITMUTEX:
+		h.owner =
+		    tidat(k, addr + offsetof(pthread_mutex_t, __data.__owner));
+		break;
+	case WAITRWLOCK:
+		if (!peek(k, addr, &lock, sizeof(lock)))
+			break;
+		if ((lock.word & 1) == 0)
+			h.readers = lock.readers;
+		else
+			h.owner = tidat(k,
+			    addr +
+				offsetof(pthread_rwlock_t,
+				    __data.__cur_writer));
+		break;
+	case WAITJOIN:
+		/* addr is the state of the thread that ends (shim/thread.c). */
+		h.owner = tidat(k,
+		    addr - offsetof(struct g, thread.state) +
+			offsetof(struct g, head.tid));
+		break;
+	default:
+		break;
+	}
+	return h;
 }

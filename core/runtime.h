@@ -161,8 +161,11 @@ struct waiting {
 };
 bool waitof(const struct g *gp, uint32_t status, struct waiting *w);
 int64_t callsince(const struct g *gp);
-int32_t ownerof(struct peeker *k, enum waitreason why, uintptr_t addr);
-uint32_t readersof(struct peeker *k, enum waitreason why, uintptr_t addr);
+struct holder {
+	int32_t owner;	  /* gtid(), or 0: nobody, or nobody knows */
+	uint32_t readers; /* so many hold it to read */
+};
+struct holder holderof(struct peeker *k, enum waitreason why, uintptr_t addr);
 
 /* stack.c */
 int stackclassof(size_t size); /* -1 when too large */

@@ -125,6 +125,7 @@ static void
 writewait(struct snapg *s, const struct g *gp, uint32_t status)
 {
 	struct waiting w;
+	struct holder h;
 	enum pollmode mode;
 
 	if (!waitof(gp, status, &w))
@@ -138,10 +139,9 @@ writewait(struct snapg *s, const struct g *gp, uint32_t status)
 	if (load_rlx(&gp->timer.pp) != NULL)
 		s->flags |= SNAPGTIMED;
 	if (canpeek) {
-		s->owner = ownerof(&peeker, w.reason, (uintptr_t)w.addr);
-		if (s->owner == 0)
-			s->readers =
-			    readersof(&peeker, w.reason, (uintptr_t)w.addr);
+		h = holderof(&peeker, w.reason, (uintptr_t)w.addr);
+		s->owner = h.owner;
+		s->readers = h.readers;
 	}
 	if (w.reason == WAITIO) {
 		s->fd = pollwaits(w.addr, &mode);

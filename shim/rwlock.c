@@ -32,7 +32,7 @@ enum { WRITER = 1, WOKEN = 2, RWAIT = 4, WAITER = 8 };
 
 enum { RBIT = 1, WBIT = 2 }; /* bitsets */
 
-/* pthread_rwlock_t; core's readersof() looks at it, too */
+/* pthread_rwlock_t; core's holderof() looks at it, too */
 struct prwlock {
 	union {
 		uint64_t state;
