@@ -463,11 +463,12 @@ selectjoined(int n, fd_set *r, fd_set *w, fd_set *e, int64_t ns,
 	do {
 		if (!j.begun)
 			store_rlx(&th->handled, 0);
-		do
+		do {
 			ready = selectnow(n, r, w, e);
-		while (ready == -EINTR && load_rlx(&th->handled) == 0);
-		if (unlikely(ready == -EBADF) && j.begun)
-			ready = selectgone(n, r, w, e);
+			if (unlikely(ready == -EBADF) && j.begun)
+				ready = selectgone(n, r, w, e);
+		} while ((ready == -EINTR && load_rlx(&th->handled) == 0) ||
+		    (ready == -EBADF && j.begun));
 		if (ready != 0)
 			return joinend(&j, ready);
 	} while (ns != 0 && joinwait(&j, &ready));
