@@ -478,12 +478,19 @@ tracebegin(const char *name)
 static bool
 createfile(void)
 {
-	memfd = osmemfd(TRACENAME);
-	return memfd >= 0 &&
-	    rawsyscall(SYS_ftruncate, memfd, TRACEFILESIZE, 0, 0, 0, 0) == 0 &&
-	    rawsyscall(SYS_fcntl, memfd, F_ADD_SEALS, F_SEAL_SHRINK, 0, 0, 0) ==
-	    0 &&
-	    map(memfd);
+	int fd = osmemfd(TRACENAME);
+
+	if (fd < 0)
+		return false;
+	if (rawsyscall(SYS_ftruncate, fd, TRACEFILESIZE, 0, 0, 0, 0) != 0 ||
+	    rawsyscall(SYS_fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK, 0, 0, 0) !=
+		0 ||
+	    !map(fd)) {
+		osclose(fd);
+		return false;
+	}
+	memfd = fd;
+	return true;
 }
 
 /* All pages back to the system; those who still write get new ones. */
