@@ -158,7 +158,8 @@ $(OUT)/tests/%: tests/%.c $(UNIT_OBJ) $(UNWIND) $(OBJ)/flags
 
 # gmp-top without its terminal and its way into a process.
 TOP_SRC := $(addprefix tools/gmp-top/,snapshot.c hash.c graph.c model.c words.c \
-	lines.c batch.c symbols.c namer.c stacks.c) tools/trace/files.c
+	lines.c batch.c symbols.c namer.c stacks.c) tools/trace/files.c \
+	tools/trace/text.c
 TOP_OBJ := $(TOP_SRC:%.c=$(OBJ)/%.o)
 
 $(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags
@@ -173,7 +174,7 @@ $(OUT)/tests/tools/%: tests/tools/%.c $(TOP_OBJ) $(OBJ)/flags
 FUZZ := fuzz-top fuzz-trace
 fuzz-top: FUZZ_SRC := $(TOP_SRC)
 fuzz-trace: FUZZ_SRC := $(addprefix tools/trace/,events.c exports.c files.c \
-	perfetto.c)
+	perfetto.c text.c)
 # Executions of each.
 FUZZRUNS ?= 1000000
 

@@ -29,7 +29,12 @@ static void
 text(struct out *o, const char *name, const char *s)
 {
 	key(o, ",", name);
-	outquoted(o, s, true);
+	if (outquoted(o, s, true))
+		return;
+	outs(o, ",\"");
+	outs(o, name);
+	outs(o, "_bytes\":");
+	outbytes(o, s);
 }
 
 static void

@@ -1,5 +1,8 @@
 /* Text on its way to stderr: collected, so that a line comes in one piece. */
+#include <string.h>
+
 #include "core/runtime.h"
+#include "core/utf8.h"
 
 void
 outflush(struct out *o)
@@ -55,27 +58,58 @@ outline(struct out *o)
 		outflush(o);
 }
 
-/* In quotes, as C and JSON have it; ascii: a name may end in half a character. */
-void
-outquoted(struct out *o, const char *s, bool ascii)
+static void
+outescape(struct out *o, const char *what, uint32_t c)
 {
-	char c[2] = { 0 }, hex[3] = { 0 };
+	char hex[3] = { "0123456789abcdef"[c >> 4 & 15],
+		"0123456789abcdef"[c & 15] };
+
+	outs(o, what);
+	outs(o, hex);
+}
+
+/* The bytes of s, each as two digits. */
+void
+outbytes(struct out *o, const char *s)
+{
+	outs(o, "\"");
+	for (; *s != 0; s++)
+		outescape(o, "", (unsigned char)*s);
+	outs(o, "\"");
+}
+
+/*
+ * In quotes, as C and JSON have it.  False when a byte is no part of a character: JSON
+ * has characters alone, and gets U+FFFD.
+ */
+bool
+outquoted(struct out *o, const char *s, bool json)
+{
+	size_t n = strlen(s), len;
+	bool whole = true;
+	uint32_t c;
 
 	outs(o, "\"");
-	for (; *s != 0; s++) {
-		unsigned char v = (unsigned char)*s;
+	for (; n > 0; s += len, n -= len) {
+		char text[5] = { 0 };
 
-		if (v < 0x20 || v == 0x7f || (v >= 0x80 && ascii)) {
-			hex[0] = "0123456789abcdef"[v >> 4];
-			hex[1] = "0123456789abcdef"[v & 15];
-			outs(o, "\\u00");
-			outs(o, hex);
-			continue;
+		len = utf8(s, n, &c);
+		if (len == 0) {
+			whole = false;
+			len = 1;
+			if (json)
+				outs(o, "\\ufffd");
+			else
+				outescape(o, "\\x", (unsigned char)*s);
+		} else if (iscontrol(c)) {
+			outescape(o, "\\u00", c);
+		} else {
+			if (c == '"' || c == '\\')
+				outs(o, "\\");
+			memcpy(text, s, len);
+			outs(o, text);
 		}
-		if (v == '"' || v == '\\')
-			outs(o, "\\");
-		c[0] = *s;
-		outs(o, c);
 	}
 	outs(o, "\"");
+	return whole;
 }

@@ -116,7 +116,8 @@ void outflush(struct out *o);
 void outs(struct out *o, const char *s);
 void outu(struct out *o, const char *what, uint64_t v);
 void outx(struct out *o, const char *what, uintptr_t v);
-void outquoted(struct out *o, const char *s, bool ascii);
+bool outquoted(struct out *o, const char *s, bool json);
+void outbytes(struct out *o, const char *s);
 void outline(struct out *o);
 
 /* inittrace.c */

@@ -18,6 +18,7 @@ import contextlib
 import os
 import re
 import struct
+import unicodedata
 
 import gdb
 import gdb.unwinder
@@ -57,6 +58,26 @@ def word(address):
 
 def register(frame, name):
     return int(frame.read_register(name)) & 0xffffffffffffffff
+
+
+def shown(text):
+    """As a terminal can show it, \\x before a byte that is no part of a
+    character; two backslashes stand for one.
+    """
+    escapes = {"\\": r"\\"}
+    for c in (decoded := text.decode(errors="surrogateescape")):
+        if not c.isprintable():
+            escapes[c] = rf"\x{ord(c) & 0xff:02x}" \
+                if ord(c) < 0x80 or "\udc80" <= c <= "\udcff" \
+                else rf"\u{ord(c):04x}"
+    return decoded.translate(str.maketrans(escapes))
+
+
+def width(text):
+    """Columns on a terminal."""
+    return sum(0 if unicodedata.combining(c) else
+               2 if unicodedata.east_asian_width(c) in "FW" else 1
+               for c in text)
 
 
 class Layout:
@@ -198,7 +219,7 @@ class G:
         return self["goid"] != 0 and self.status() not in ("idle", "dead")
 
     def name(self):
-        return self["thread.name"].partition(b"\0")[0].decode(errors="replace")
+        return shown(self["thread.name"].partition(b"\0")[0])
 
     def start(self):
         return self["thread.fn"] or self["thread.c11fn"]
@@ -635,9 +656,10 @@ holds to run; Function is the innermost one that is not of the library."""
         chosen = several(gs, words) or several(gs, ["all"])
         rows = Rows(lib, gs).of(chosen, words, limit)
         table = [Rows.HEAD, *rows]
-        widths = [max(len(row[i]) for row in table) for i in range(7)]
+        widths = [max(width(row[i]) for row in table) for i in range(7)]
         for row in table:
-            print(" ".join(map(str.ljust, row, [*widths, 0])).rstrip())
+            print(" ".join(cell + " " * (columns - width(cell)) for
+                           cell, columns in zip(row, [*widths, 0])).rstrip())
         if len(rows) < len(chosen):
             print(f"{len(rows)} of {len(chosen)} gthreads")
 

@@ -205,6 +205,7 @@ obey(char *line, char **argv)
 {
 	char word[16];
 	int n = 0, i;
+	unsigned byte;
 	pthread_t t;
 	pid_t child;
 
@@ -216,6 +217,14 @@ obey(char *line, char **argv)
 			pthread_create(&t, NULL, kinds[i].fn, NULL);
 			pthread_setname_np(t, word);
 		}
+	/* Of these bytes, in hex. */
+	if (strcmp(word, "named") == 0) {
+		for (i = 0; sscanf(line + 6 + 2 * i, "%2x", &byte) == 1; i++)
+			word[i] = (char)byte;
+		word[i] = '\0';
+		pthread_create(&t, NULL, sleeps, NULL);
+		pthread_setname_np(t, word);
+	}
 	if (strcmp(word, "storm") == 0)
 		while (n-- > 0) {
 			pthread_create(&t, NULL, returns, NULL);
@@ -274,10 +283,11 @@ main(int argc, char **argv)
 class Program:
     """The program, preloaded, in a process of its own."""
 
-    def __init__(self, path, **env):
+    def __init__(self, path, before=(), stderr=None, **env):
         self.child = subprocess.Popen(
-            [path], env=environment(LD_PRELOAD=LIBRARY, **env), text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=1)
+            [*before, path], env=environment(LD_PRELOAD=LIBRARY, **env), text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+            bufsize=1)
         self.pid = self.child.pid
         self.child.stdout.readline()
 
@@ -771,7 +781,7 @@ class Refusals(TopCase):
         self.assertIn("not a terminal", self.refused(str(p.pid)))
 
 
-class Screen(TopCase):
+class ScreenCase(TopCase):
     """On a pseudo-terminal; only what a user reads there is looked for."""
 
     def start(self, *args, rows=24, columns=80, hangup=signal.SIG_DFL, **env):
@@ -806,6 +816,8 @@ class Screen(TopCase):
         self.until("\x1b[?1049l")
         return os.waitpid(self.top, 0)[1]
 
+
+class Screen(ScreenCase):
     def test_views_and_the_way_out(self):
         p = self.program()
         p.started("sleeps 3")

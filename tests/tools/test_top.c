@@ -57,7 +57,7 @@ Test(top, a_snapshot_is_copied)
 	cr_assert_eq(snap.np, 2);
 	cr_assert_eq(snap.nm, 3);
 	cr_assert_eq(snap.ng, 3);
-	cr_assert_str_eq(snap.comm, "prog");
+	cr_assert_str_eq(snap.h.comm, "prog");
 	cr_assert_eq(snap.g[2].goid, 3);
 	snapshot_free(&snap);
 }
@@ -126,7 +126,7 @@ Test(top, values_out_of_bounds_become_harmless)
 	cr_assert_str_eq(snapshot_pstatus(&model.now.p[0]), "idle");
 	cr_assert_str_eq(snapshot_gname(&model.now.g[0], name),
 	    "a?[2J?? 01234567");
-	cr_assert_str_eq(model.now.comm, "????????????????");
+	cr_assert_str_eq(snapshot_comm(&model.now, name), "????????????????");
 	model_free(&model);
 }
 

@@ -51,14 +51,10 @@ void
 target_name(pid_t pid, char name[17])
 {
 	char path[64];
-	size_t i;
 
 	snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
 	if (!read_line(path, name, 17))
 		snprintf(name, 17, "?");
-	for (i = 0; name[i] != '\0'; i++)
-		if (name[i] < ' ' || name[i] >= 0x7f)
-			name[i] = '?';
 }
 
 /* A name in /proc that is a number; 0 for the others. */

@@ -38,7 +38,7 @@ int open_published(pid_t pid, const char *name);
  */
 size_t targets(const char *name, pid_t *pids, size_t max);
 
-/* The program's name of a process, as /proc/PID/comm has it. */
+/* The program's name of a process, as /proc/PID/comm has it: any bytes. */
 void target_name(pid_t pid, char name[17]);
 
 #endif

@@ -3,7 +3,9 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "core/utf8.h"
 #include "tools/gmp-top/lines.h"
+#include "tools/trace/text.h"
 
 void
 batch_text(const struct model *m, size_t maxrows, FILE *out)
@@ -52,10 +54,30 @@ put_double(struct json_object *o, const char *key, double v)
 	json_object_object_add(o, key, json_object_new_double(v));
 }
 
+/* Up to n bytes: as UTF-8, and when they are none, as they are. */
+static void
+put_text(struct json_object *o, const char *key, const char *v, size_t n)
+{
+	char text[3 * MAXTEXT + 1], hex[2 * MAXTEXT + 1], what[32];
+	size_t i;
+
+	bool whole;
+
+	n = strnlen(v, n < MAXTEXT ? n : MAXTEXT);
+	whole = text_utf8(text, v, n);
+	json_object_object_add(o, key, json_object_new_string(text));
+	if (whole)
+		return;
+	for (i = 0; i < n; i++)
+		snprintf(hex + 2 * i, 3, "%02x", (unsigned char)v[i]);
+	snprintf(what, sizeof(what), "%s_bytes", key);
+	json_object_object_add(o, what, json_object_new_string(hex));
+}
+
 static void
 put_string(struct json_object *o, const char *key, const char *v)
 {
-	json_object_object_add(o, key, json_object_new_string(v));
+	put_text(o, key, v, MAXTEXT);
 }
 
 static void
@@ -94,11 +116,10 @@ json_g(const struct model *m, const struct symbols *sy, const struct row *r)
 	const struct snapstack *stack;
 	struct json_object *o = json_object_new_object();
 	const struct snapg *g = r->g;
-	char name[17];
 
 	put_u64(o, "goid", g->goid);
 	put_int(o, "tid", g->tid);
-	put_string(o, "name", snapshot_gname(g, name));
+	put_text(o, "name", g->name, sizeof(g->name));
 	put_string(o, "state", snapshot_gstatus(g));
 	if (g->m >= 0)
 		put_int(o, "m", g->m);
@@ -235,6 +256,30 @@ json_deadlocks(const struct model *m)
 	return a;
 }
 
+/*
+ * A terminal acts on some characters that JSON allows in strings, where alone they can
+ * be.
+ */
+static void
+put_json(const char *text, FILE *out)
+{
+	size_t n, len;
+	uint32_t c;
+
+	for (;; text += n + len) {
+		/* DEL, and what the others begin with. */
+		n = strcspn(text, "\x7f\xc2");
+		fwrite(text, 1, n, out);
+		len = utf8(text + n, strnlen(text + n, 2), &c);
+		if (len == 0)
+			return;
+		if (iscontrol(c))
+			fprintf(out, "\\u%04x", (unsigned)c);
+		else
+			fwrite(text + n, 1, len, out);
+	}
+}
+
 bool
 batch_json(const struct model *m, const struct symbols *sy, FILE *out)
 {
@@ -243,7 +288,7 @@ batch_json(const struct model *m, const struct symbols *sy, FILE *out)
 	const char *text;
 	size_t i;
 
-	put_string(o, "program", m->now.comm);
+	put_text(o, "program", h->comm, sizeof(h->comm));
 	put_int(o, "pid", h->pid);
 	put_u64(o, "uptime_ns",
 	    h->now > h->starttime ? h->now - h->starttime : 0);
@@ -269,8 +314,10 @@ batch_json(const struct model *m, const struct symbols *sy, FILE *out)
 		json_object_array_add(a, json_g(m, sy, &m->rows[i]));
 	json_object_object_add(o, "deadlocks", json_deadlocks(m));
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
-	if (text != NULL)
-		fprintf(out, "%s\n", text);
+	if (text != NULL) {
+		put_json(text, out);
+		fputc('\n', out);
+	}
 	fflush(out);
 	json_object_put(o);
 	return text != NULL;

@@ -4,6 +4,7 @@
 
 #include "tools/gmp-top/attach.h"
 #include "tools/gmp-top/term.h"
+#include "tools/trace/text.h"
 
 #define LISTMS 2000 /* until it is made anew */
 
@@ -12,13 +13,14 @@ draw(const pid_t *pids, size_t n, size_t cursor)
 {
 	size_t shown = LINES > 2 ? (size_t)LINES - 2 : 1, i;
 	size_t top = cursor >= shown ? cursor - shown + 1 : 0;
-	char line[64], name[17];
+	char line[64], name[17], seen[17];
 
 	erase();
 	bar(0, "    PID PROGRAM", A_REVERSE);
 	for (i = top; i < n && i < top + shown; i++) {
 		target_name(pids[i], name);
-		snprintf(line, sizeof(line), "%7d %s", (int)pids[i], name);
+		snprintf(line, sizeof(line), "%7d %s", (int)pids[i],
+		    text_shown(seen, name, 16));
 		if (i == cursor)
 			bar((int)(i - top) + 1, line, A_STANDOUT);
 		else

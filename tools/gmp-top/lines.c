@@ -3,20 +3,21 @@
 #include <stdio.h>
 
 #include "tools/gmp-top/words.h"
+#include "tools/trace/text.h"
 
 void
 head_lines(const struct model *m, char line[HEADLINES][128])
 {
 	const struct snaphdr *h = &m->now.h;
 	const struct rates *r = &m->rates;
-	char a[16], b[16], c[16], d[16], e[16], f[16], up[16];
+	char a[16], b[16], c[16], d[16], e[16], f[16], up[16], comm[17];
 	uint64_t age = h->now > h->starttime ? h->now - h->starttime : 0;
 
 	snprintf(line[0], 128,
 	    "%s  pid %d  up %s  P %u (%u idle)  M %u (%u idle, "
 	    "%u spinning)",
-	    m->now.comm, h->pid, format_ns(up, (double)age), h->gomaxprocs,
-	    h->npidle, h->nm, h->nmidle, h->nmspinning);
+	    snapshot_comm(&m->now, comm), h->pid, format_ns(up, (double)age),
+	    h->gomaxprocs, h->npidle, h->nm, h->nmidle, h->nmspinning);
 	snprintf(line[1], 128,
 	    "G %s: %s running, %s runnable, %s syscall, "
 	    "%s waiting, %u bound; peak %s",
@@ -101,6 +102,15 @@ brief_wait(const struct model *m, const struct snapg *g, char *buf, size_t n)
 	return buf;
 }
 
+/* Behind a name in a column of its own. */
+static int
+blanks(const char *name)
+{
+	int n = 15 - text_columns(name);
+
+	return n > 0 ? n : 0;
+}
+
 void
 g_line(const struct model *m, const struct row *r, int columns, char *buf,
     size_t n)
@@ -112,6 +122,7 @@ g_line(const struct model *m, const struct row *r, int columns, char *buf,
 	uint32_t i = (uint32_t)(g - m->now.g);
 	int len;
 
+	snapshot_gname(g, name);
 	format_ns(since, waited != 0 ? (double)waited : -1);
 	if (columns < WIDE)
 		brief_wait(m, g, wait, sizeof(wait));
@@ -121,15 +132,15 @@ g_line(const struct model *m, const struct row *r, int columns, char *buf,
 		snprintf(mm, sizeof(mm), "%d", g->m);
 	if (columns < WIDE) {
 		key_column(m, r, key);
-		len = snprintf(buf, n, "%7llu %-15s %-8s %7s %6s ",
-		    (unsigned long long)g->goid, snapshot_gname(g, name),
+		len = snprintf(buf, n, "%7llu %s%*s %-8s %7s %6s ",
+		    (unsigned long long)g->goid, name, blanks(name), "",
 		    snapshot_gstatus(g), since, key);
 	} else {
 		len = snprintf(buf, n,
-		    "%7llu %10d %-15s %-8s %7s %3s %5.1f %7s %7s %5s ",
-		    (unsigned long long)g->goid, g->tid,
-		    snapshot_gname(g, name), snapshot_gstatus(g), since, mm,
-		    r->cpu * 100, format_ns(cpu, (double)g->cputime),
+		    "%7llu %10d %s%*s %-8s %7s %3s %5.1f %7s %7s %5s ",
+		    (unsigned long long)g->goid, g->tid, name, blanks(name), "",
+		    snapshot_gstatus(g), since, mm, r->cpu * 100,
+		    format_ns(cpu, (double)g->cputime),
 		    format_ns(age, lived != 0 ? (double)lived : -1),
 		    g->stackused != 0 ? format_bytes(stack, g->stackused)
 				      : "-");
@@ -222,8 +233,9 @@ deadlock_line(const struct model *m, size_t i, char *buf, size_t n)
 	}
 	g = &m->now.g[gr->member[c->at + i - 1]];
 	waited = model_waited(m, g);
-	snprintf(buf, n, "%7llu %-15s %7s %s", (unsigned long long)g->goid,
-	    snapshot_gname(g, name),
+	snapshot_gname(g, name);
+	snprintf(buf, n, "%7llu %s%*s %7s %s", (unsigned long long)g->goid,
+	    name, blanks(name), "",
 	    format_ns(since, waited != 0 ? (double)waited : -1),
 	    describe_wait(m, g, wait, sizeof(wait)));
 	return false;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -389,6 +390,8 @@ main(int argc, char **argv)
 	const char *why;
 	pid_t pid;
 
+	/* Which characters the terminal has, and how wide they are. */
+	setlocale(LC_CTYPE, "");
 	parse(&o, argc, argv);
 	if (o.target == NULL && o.batch)
 		fail(2, "which process?");

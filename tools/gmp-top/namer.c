@@ -156,10 +156,14 @@ find_alternate(Dwfl_Module *mod)
 static void
 put_field(FILE *out, const char *s)
 {
-	size_t i;
+	size_t n = strnlen(s, MAXFIELD + 1), i;
 
-	for (i = 0; i < MAXFIELD && s[i] != '\0'; i++)
-		fputc(s[i] >= ' ' && s[i] < 0x7f ? s[i] : '?', out);
+	/* At the end of a character. */
+	if (n > MAXFIELD)
+		for (n = MAXFIELD; n > 0 && (s[n] & 0xc0) == 0x80;)
+			n--;
+	for (i = 0; i < n; i++)
+		fputc((unsigned char)s[i] < ' ' ? '?' : s[i], out);
 }
 
 /* C++'s and Rust's in words; others as they are, without the symbol's version. */

@@ -7,6 +7,7 @@
 #include "tools/gmp-top/stacks.h"
 #include "tools/gmp-top/term.h"
 #include "tools/gmp-top/words.h"
+#include "tools/trace/text.h"
 
 enum view { GS, PS, WAITS, DETAIL, HELP };
 #define NVIEWS 5
@@ -259,10 +260,11 @@ screen_message(const char *text)
 static void
 draw_foot(const struct model *m, double delay)
 {
-	char line[256];
+	char line[256], filter[sizeof(m->filter)];
 
+	text_shown(filter, m->filter, sizeof(filter) - 1);
 	if (scr.typing)
-		snprintf(line, sizeof(line), "show only: %s_", m->filter);
+		snprintf(line, sizeof(line), "show only: %s_", filter);
 	else if (scr.message[0] != '\0')
 		snprintf(line, sizeof(line), "%s", scr.message);
 	else
@@ -271,7 +273,7 @@ draw_foot(const struct model *m, double delay)
 		    "q: quit",
 		    m->graph.ncycles > 0 ? "DEADLOCK (w)  " : "", m->nrows,
 		    m->now.ng, sort_name(m->sort),
-		    m->filter[0] != '\0' ? "  only " : "", m->filter, delay,
+		    filter[0] != '\0' ? "  only " : "", filter, delay,
 		    scr.frozen ? "  FROZEN" : "");
 	bar(LINES - 1, line, A_REVERSE);
 }
@@ -340,9 +342,12 @@ type(struct model *m, int key)
 		scr.typing = false;
 		m->filter[0] = '\0';
 	} else if (key == KEY_BACKSPACE || key == 127 || key == 8) {
+		/* All bytes of a character. */
+		while (n > 0 && (m->filter[n - 1] & 0xc0) == 0x80)
+			n--;
 		if (n > 0)
 			m->filter[n - 1] = '\0';
-	} else if (key >= ' ' && key < 127 && n + 1 < sizeof(m->filter)) {
+	} else if (key >= ' ' && key <= 0xff && n + 1 < sizeof(m->filter)) {
 		m->filter[n] = (char)key;
 		m->filter[n + 1] = '\0';
 	}

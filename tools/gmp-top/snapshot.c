@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/trace/text.h"
+
 /* Enough for a million Gs with stacks: a hostile process shall not take our memory. */
 #define MAXFILE (1ul << 30)
 #define MAXPS 4096 /* GMPPROCS */
@@ -39,24 +41,16 @@ snapshot_pstatus(const struct snapp *p)
 	return pstatus[p->status];
 }
 
-static void
-printable(char *to, const char *from, size_t n)
-{
-	size_t i;
-
-	for (i = 0; i < n && from[i] != '\0'; i++)
-		if (from[i] < ' ' || from[i] >= 0x7f)
-			to[i] = '?';
-		else
-			to[i] = from[i];
-	to[i] = '\0';
-}
-
 const char *
 snapshot_gname(const struct snapg *g, char buf[17])
 {
-	printable(buf, g->name, sizeof(g->name));
-	return buf;
+	return text_shown(buf, g->name, sizeof(g->name));
+}
+
+const char *
+snapshot_comm(const struct snapshot *s, char buf[17])
+{
+	return text_shown(buf, s->h.comm, sizeof(s->h.comm));
 }
 
 /* Where the section ends; 0 when it cannot be. */
@@ -214,7 +208,6 @@ snapshot_parse(struct snapshot *s, const void *file, size_t len)
 	if (extent > len)
 		return "its snapshot makes no sense";
 	memcpy(&s->h, file, sizeof(s->h));
-	printable(s->comm, s->h.comm, sizeof(s->h.comm));
 	s->p = copy(file, &s->h.p, &s->np, &ok);
 	s->m = copy(file, &s->h.m, &s->nm, &ok);
 	s->g = copy(file, &s->h.g, &s->ng, &ok);

@@ -10,8 +10,8 @@
 #define nelem(a) (sizeof(a) / sizeof((a)[0]))
 
 /*
- * Everything in it may be printed: strings end and hold nothing but printable
- * ASCII, enumerations and counts are within their bounds.
+ * Enumerations and counts are within their bounds, and paths end; but for these,
+ * strings are as the process has them, to be printed by the functions below.
  */
 struct snapshot {
 	struct snaphdr h;
@@ -19,9 +19,8 @@ struct snapshot {
 	struct snapm *m;
 	struct snapg *g;
 	struct snapstack *stack;   /* by goid */
-	struct snapmodule *module; /* by start; only the paths are raw */
+	struct snapmodule *module; /* by start */
 	size_t np, nm, ng, nstacks, nmodules;
-	char comm[17];
 };
 
 /*
@@ -37,8 +36,9 @@ size_t snapshot_extent(const void *hdr, size_t len, const char **why);
 const char *snapshot_parse(struct snapshot *s, const void *file, size_t len);
 void snapshot_free(struct snapshot *s);
 
-/* The name of a G: up to 16 bytes and a NUL to buf; returns buf. */
+/* The name of a G, and the process's, as text_shown() has it; both return buf. */
 const char *snapshot_gname(const struct snapg *g, char buf[17]);
+const char *snapshot_comm(const struct snapshot *s, char buf[17]);
 
 /* The stack of a G; NULL when there is none. */
 const struct snapstack *snapshot_stack(const struct snapshot *s, uint64_t goid);

@@ -5,6 +5,7 @@
 
 #include "tools/gmp-top/lines.h"
 #include "tools/gmp-top/words.h"
+#include "tools/trace/text.h"
 
 #define MAXIDS 10 /* ranges of goids that are named */
 
@@ -38,6 +39,7 @@ put_code(const struct symbols *sy, uint64_t pc, size_t n, const char *what,
     bool brief, FILE *out)
 {
 	const struct code *c = symbols_of(sy, pc);
+	char function[MAXTEXT + 1], place[MAXTEXT + 1];
 	const struct frame *f;
 	size_t i;
 
@@ -47,10 +49,12 @@ put_code(const struct symbols *sy, uint64_t pc, size_t n, const char *what,
 	}
 	for (i = 0; i < n && i < c->n; i++) {
 		f = &c->frame[i];
-		fprintf(out, "%s%s%s%s%s\n", what,
-		    f->function != NULL ? f->function : "?",
+		text_shown(function, f->function != NULL ? f->function : "?",
+		    MAXTEXT);
+		text_shown(place, brief ? base(f->place) : f->place, MAXTEXT);
+		fprintf(out, "%s%s%s%s%s\n", what, function,
 		    n > 1 && i + 1 < c->n ? " (inlined)" : "",
-		    brief ? "  " : "\n\t\t", brief ? base(f->place) : f->place);
+		    brief ? "  " : "\n\t\t", place);
 	}
 }
 
@@ -222,7 +226,7 @@ stacks_text(const struct model *m, const struct symbols *sy, FILE *out)
 	struct member *all = calloc(m->nrows + 1, sizeof(*all));
 	struct group *groups = calloc(m->nrows + 1, sizeof(*groups));
 	size_t i, n = 0;
-	char line[256];
+	char line[256], comm[17];
 
 	if (all == NULL || groups == NULL) {
 		free(all);
@@ -241,7 +245,7 @@ stacks_text(const struct model *m, const struct symbols *sy, FILE *out)
 	}
 	qsort(groups, n, sizeof(*groups), by_size);
 	fprintf(out, "process %d, %s, %zu threads\n\n", m->now.h.pid,
-	    m->now.comm, m->nrows);
+	    snapshot_comm(&m->now, comm), m->nrows);
 	for (i = 0; i < n; i++)
 		put_group(m, sy, &groups[i], out);
 	for (i = 0; i < deadlock_lines(m); i++) {

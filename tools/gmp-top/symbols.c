@@ -96,17 +96,6 @@ grow(struct symbols *sy)
 	return true;
 }
 
-static char *
-printable(const char *s)
-{
-	char *copy = s != NULL ? strdup(s) : NULL, *p;
-
-	for (p = copy; p != NULL && *p != '\0'; p++)
-		if (*p < ' ' || *p >= 0x7f)
-			*p = '?';
-	return copy;
-}
-
 static bool
 add_frame(struct code *c, const char *function, const char *place)
 {
@@ -119,8 +108,8 @@ add_frame(struct code *c, const char *function, const char *place)
 		return false;
 	c->frame = f;
 	f += c->n;
-	f->function = printable(function);
-	f->place = printable(place);
+	f->function = function != NULL ? strdup(function) : NULL;
+	f->place = strdup(place);
 	if (f->place == NULL) {
 		free(f->function);
 		return false;

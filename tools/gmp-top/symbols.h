@@ -9,7 +9,9 @@
 
 #include "tools/gmp-top/snapshot.h"
 
-/* Printable; one for each function that was inlined, innermost first. */
+#define MAXTEXT 512 /* bytes of a function or a place that are shown */
+
+/* One for each function that was inlined, innermost first; any bytes. */
 struct frame {
 	char
 	    *function; /* with its offset when the line is not known; or NULL */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "tools/gmp-top/snapshot.h"
+#include "tools/trace/text.h"
 
 #define KEYMS 100 /* between the bytes that a key sends at the most */
 
@@ -166,7 +167,7 @@ put(int y, const char *text, attr_t attr)
 	if (y >= LINES)
 		return;
 	attrset(attr);
-	mvaddnstr(y, 0, text, COLS);
+	mvaddnstr(y, 0, text, (int)text_fit(text, COLS));
 	attrset(A_NORMAL);
 }
 

@@ -95,8 +95,10 @@ put_bytes(struct text *t, const char *s, size_t n)
 {
 	size_t left = (size_t)(t->end - t->at);
 
+	/* At the end of a character. */
 	if (n > left)
-		n = left;
+		for (n = left; n > 0 && (s[n] & 0xc0) == 0x80;)
+			n--;
 	memcpy(t->at, s, n);
 	t->at += n;
 	*t->at = '\0';
@@ -183,13 +185,12 @@ const char *
 describe(const struct model *m, const struct snapg *g, char *buf, size_t n)
 {
 	struct text t = text(buf, n);
-	char name[17];
 
 	put_number(&t, g->goid, 10);
 	put(&t, " ");
 	put_tid(&t, g->tid);
 	put(&t, " ");
-	put(&t, snapshot_gname(g, name));
+	put_bytes(&t, g->name, strnlen(g->name, sizeof(g->name)));
 	put(&t, " ");
 	put(&t, snapshot_gstatus(g));
 	put(&t, " ");

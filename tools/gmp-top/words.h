@@ -24,7 +24,10 @@ const char *describe_chain(const struct model *m, const struct snapg *g,
 const char *describe_wait(const struct model *m, const struct snapg *g,
     char *buf, size_t n);
 
-/* All that a filter looks at: goid, tid, name, state, describe_wait(), and marks. */
+/*
+ * All that a filter looks at: goid, tid, name, state, describe_wait(), and marks.  The
+ * name is as the process has it, whatever the terminal can show.
+ */
 const char *describe(const struct model *m, const struct snapg *g, char *buf,
     size_t n);
 

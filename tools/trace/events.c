@@ -72,9 +72,6 @@ thread_of(struct events *ev, const struct tracechunk *c, uint32_t *index)
 	t->m = c->m;
 	t->kind = c->kind;
 	memcpy(t->comm, c->comm, sizeof(c->comm));
-	for (i = 0; t->comm[i] != '\0'; i++)
-		if (t->comm[i] < ' ' || t->comm[i] >= 0x7f)
-			t->comm[i] = '?';
 	*index = (uint32_t)ev->nt++;
 	return true;
 }

@@ -13,7 +13,7 @@ struct tracethread {
 	int32_t pid, tid;
 	int32_t m; /* the M's id, for TRACEM */
 	uint32_t kind;
-	char comm[17]; /* of the process; printable */
+	char comm[17]; /* of the process: any bytes, and NUL */
 };
 
 struct event {

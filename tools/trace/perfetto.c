@@ -15,9 +15,12 @@
 
 #include "core/snapshot.h"
 #include "tools/trace/proto.h"
+#include "tools/trace/text.h"
 
 #define nelem(a) (sizeof(a) / sizeof((a)[0]))
 #define CALLPC ((1ull << TRACECALLPC) - 1)
+#define NAME (3 * 16 + 1) /* of 16 bytes, as text_utf8() makes it */
+#define GNAME (NAME + 24) /* and a goid */
 
 /* Fields of the messages. */
 enum {
@@ -421,14 +424,15 @@ t_open(struct writer *w, uint32_t t, uint64_t ns, const struct what *x)
 
 static struct what
 g_name(struct writer *w, struct gstate *g, uint32_t t, uint64_t goid,
-    char buf[64])
+    char buf[GNAME])
 {
 	struct what x = { .iid = N_FIXED + (uint64_t)(g - w->g) };
+	char name[NAME];
 
 	/* The table does not grow any more. */
 	if (!g->written) {
-		snprintf(buf, 64, "%s G%llu",
-		    g->named ? g->name : w->thread[t].comm,
+		text_utf8(name, g->named ? g->name : w->thread[t].comm, 16);
+		snprintf(buf, GNAME, "%s G%llu", name,
 		    (unsigned long long)goid);
 		x.text = buf;
 		g->written = true;
@@ -443,7 +447,7 @@ run(struct writer *w, uint32_t t, uint32_t p, uint64_t goid, uint64_t ns)
 	struct tstate *ts = &w->t[t];
 	struct gstate *g;
 	struct what x;
-	char buf[64];
+	char buf[GNAME];
 
 	close_to(w, t, 0, ns, NULL);
 	ts->p = p != TRACENONE ? pof(w, pid, p) : 0;
@@ -532,7 +536,7 @@ get_p(struct writer *w, uint32_t t, uint32_t id, uint64_t ns)
 	struct tstate *ts = &w->t[t];
 	struct gstate *g;
 	struct what x;
-	char buf[64];
+	char buf[GNAME];
 
 	ts->p = pof(w, w->thread[t].pid, id);
 	if (ts->goid == 0 || ts->p == 0)
@@ -745,9 +749,6 @@ look(struct writer *w)
 			memcpy(g->name, name, 16);
 			g->named = true;
 			name[0] = '\0';
-			for (char *c = g->name; *c != '\0'; c++)
-				if (*c < ' ' || *c >= 0x7f)
-					*c = '?';
 		}
 	}
 	free(names);
@@ -763,7 +764,7 @@ tracks(struct writer *w)
 		[TRACEBOUND] = "bound",
 		[TRACESYSTEM] = "system" };
 	struct proto process;
-	char name[64];
+	char name[64], comm[NAME];
 	size_t i, j;
 
 	for (i = 0; i < w->nt; i++) {
@@ -774,9 +775,9 @@ tracks(struct writer *w)
 		if (j == i) {
 			process.n = 0;
 			proto_number(&process, PROCESS_PID, (uint32_t)t->pid);
-			proto_string(&process, PROCESS_NAME, t->comm);
-			track(w, process_uuid(w, t->pid), t->comm, 0, 0,
-			    &process);
+			text_utf8(comm, t->comm, 16);
+			proto_string(&process, PROCESS_NAME, comm);
+			track(w, process_uuid(w, t->pid), comm, 0, 0, &process);
 		}
 		if (t->kind == TRACEM)
 			snprintf(name, sizeof(name), "M%d (%d)", (int)t->m,
