@@ -237,7 +237,7 @@ int pollwaits(const void *addr, enum pollmode *mode);
 int pollprotect(int fd);
 void pollunprotect(int fd);
 bool renumber(int fd);
-void polldescforkchild(void);
+void polldescforkchild(bool ownfiles);
 
 /* proc.c */
 void goready(struct g *gp, bool next);
