@@ -4,7 +4,7 @@ block in, of signals and of processes.
 
 import re
 
-from harness import check
+from harness import Failure, check
 
 GS = 1000
 TREE = True
@@ -17,12 +17,24 @@ TESTS = ["test_multiprocessing_fork", "test_asyncio", "test_signal",
          "test_threadsignals"]
 
 
-def run(half):
+def tests(half):
     # Most of them mostly sleep: four at a time.  VSOCK finds no peer in most
     # machines, and then waits for ever.
-    done = half.run(["/usr/bin/python3", "-B", "-m", "test", "-v", "-j4",
+    return half.run(["/usr/bin/python3", "-B", "-m", "test", "-v", "-j4",
                      "-i", "*VSOCK*", *TESTS],
-                    status=None, timeout=5 * half.timeout)
+                    status=None, timeout=3 * half.timeout)
+
+
+def run(half):
+    try:
+        done = tests(half)
+    except Failure:
+        # test_multiprocessing_fork forks processes with threads, and hangs by
+        # itself now and then: seen natively once.  What hangs under the
+        # preload is a failure.
+        if half.preload:
+            raise
+        done = tests(half)
     text = done.out + done.err
     failures = re.findall(r"^(?:FAIL|ERROR): .*\n-+\n(?:.+\n)*", text, re.M)
     check(not failures, f"{len(failures)} tests failed", "".join(failures))
