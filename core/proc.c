@@ -551,7 +551,7 @@ void
 ioturn(void)
 {
 	struct g *gp = getg();
-	struct woken list = { 0 };
+	struct woken timed = { 0 }, list = { 0 };
 	struct m *mp;
 	int64_t now;
 	bool others;
@@ -562,10 +562,13 @@ ioturn(void)
 	if (mp == NULL)
 		return;
 	now = nanotime();
+	store_rlx(&mp->p->ioturns, mp->p->ioturns + 1);
 	if (gp->ioswitch != mp->p->switches) {
 		gp->ioswitch = mp->p->switches;
 		gp->ioturn = now;
 	}
+	if (runtimers(mp->p, now, &timed))
+		readyall(&timed);
 	if (now - load_rlx(&sched.lastpoll) > IOLOOKS && netpollnow(0, &list))
 		readylast(&list);
 	others = runqlen(mp->p) != 0 || load_rlx(&sched.runqsize) != 0;

@@ -308,6 +308,7 @@ struct p {
 	uint32_t schedtick; /* incremented by execute(); sysmon reads it */
 	uint32_t syscalltick;
 	uint32_t switches; /* of all kinds; statistics, timer checks */
+	uint32_t ioturns;  /* looks of ioturn(); sysmon reads it */
 	uint32_t rand;	   /* see randseed() */
 	uint32_t niowait;  /* Gs that wait for descriptors: the sum counts */
 	uint64_t goidcache, goidcacheend;
@@ -342,7 +343,7 @@ struct p {
 	int64_t tickcpu; /* with randomize: the CPU clock then */
 	struct m *tickm; /* of that M */
 	int64_t slice;	 /* how long it may */
-	uint32_t lastswitches;
+	uint32_t lastswitches, lastioturns;
 	struct m *lookedat;
 	int64_t preemptwhen;	  /* of the last try */
 	uint32_t lastsyscalltick; /* of its M, and since when */

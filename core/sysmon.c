@@ -243,7 +243,7 @@ stuck(struct p *pp, struct m *mp, int64_t now)
 	return want && endslice(pp, mp, now);
 }
 
-static uint32_t alive; /* looks at which no M with a P was stuck */
+static uint32_t alive; /* looks at which no M with a P was stuck; atomic */
 
 /* The M is in an announced call.  True when it lost its P, or another got work. */
 static bool
@@ -314,7 +314,7 @@ retake(int64_t now)
 	for (i = 0; i < sched.gomaxprocs; i++) {
 		struct p *pp = allp[i];
 		struct m *mp = load_acq(&pp->m);
-		uint32_t tick, how;
+		uint32_t tick, looks, how;
 
 		if (load_rlx(&pp->status) != Prunning || mp == NULL)
 			continue;
@@ -341,8 +341,11 @@ retake(int64_t now)
 			continue;
 		}
 		tick = load_rlx(&pp->switches);
-		if (tick != pp->lastswitches || pp->lookedat != mp) {
+		looks = load_rlx(&pp->ioturns);
+		if (tick != pp->lastswitches || looks != pp->lastioturns ||
+		    pp->lookedat != mp) {
 			pp->lastswitches = tick;
+			pp->lastioturns = looks;
 			pp->lookedat = mp;
 			store_rlx(&mp->unsafe, 0);
 			mp->cputime = oscputime(mp->tid);
@@ -360,20 +363,28 @@ retake(int64_t now)
 			n++;
 		}
 	}
-	alive = anystuck ? 0 : alive + 1;
+	store_rlx(&alive, anystuck ? 0 : alive + 1);
 	return n;
 }
 
 /*
- * At most delay, but no longer than until the next slice ends or the next timer
- * is due.  Ps that switch look at their timers themselves: they are given the
- * more time for that, the longer all of them have done so.
+ * Ps that switch or read look at their timers themselves: they are given the more
+ * time for that, in ns, the longer all of them have done so.
  */
+static int64_t
+timergrace(void)
+{
+	uint32_t n = load_rlx(&alive);
+
+	return GRACE << (n < MAXSLACK ? n : MAXSLACK);
+}
+
+/* At most delay, but no longer than until the next slice ends or a timer is due. */
 static int64_t
 untildue(int64_t delay)
 {
-	int64_t slack = GRACE << (alive < MAXSLACK ? alive : MAXSLACK);
-	int64_t now = nanotime(), until = now + delay, when;
+	int64_t slack = timergrace(), now = nanotime();
+	int64_t until = now + delay, when;
 
 	store_rlx(&sched.sysmonuntil, until);
 	/* Pairs with addtimer(): it sees until, or we its timer. */
@@ -396,7 +407,7 @@ untildue(int64_t delay)
 void
 sysmonwant(int64_t when)
 {
-	if (likely(when >= load_rlx(&sched.sysmonuntil) - GRACE) ||
+	if (likely(when >= load_rlx(&sched.sysmonuntil) - timergrace()) ||
 	    load_rlx(&sched.npidle) != 0)
 		return;
 	store_rlx(&sched.sysmonuntil, when);
