@@ -500,17 +500,20 @@ netpollclosing(int fd)
 			return false;
 	} while (!cas_acqrel(slot, v, (v & 1) != 0 ? v + 2 : 1));
 	pd = inslot(v);
-	if (pd == NULL)
+	/* Who has registered it, and not seen the mark, is to find it there. */
+	if (pd == NULL && load_acq(&polllock.key) == 0)
 		return true;
 	needg();
 	mp = acquirem();
 	lock(&polllock);
-	if (load_acq(&pd->refs) == ONEREF)
+	if (pd != NULL && load_acq(&pd->refs) == ONEREF)
 		netpolldel(fd);
-	else
+	else if (pd != NULL)
 		makeghost(pd, fd);
 	unlock(&polllock);
 	releasem(mp);
+	if (pd == NULL)
+		return true;
 	/* Tries from here on go to the ghost; those of before end soon. */
 	for (end = nanotime() + HELDTIME;
 	     load_acq(&pd->held) != 0 && nanotime() < end;)
